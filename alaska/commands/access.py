@@ -11,8 +11,9 @@ from typing import NamedTuple, NoReturn
 import click
 
 from alaska.access import AccessRules, Level, User, Verb
+from alaska.admin.text import to_text
 from alaska.broker.access import Decision, UserRights
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.command import Command, Entry, Group
 from alaska.commands.values import Parsed
 from alaska.config import BrokerSettings, zpl
@@ -66,6 +67,7 @@ class Asked(NamedTuple):
     name: bytes
     subject: bytes | None
     config: Path
+    as_json: bool
 
 
 @click.command("test", cls=Command, epilog=_EPILOG)
@@ -75,7 +77,8 @@ class Asked(NamedTuple):
 @click.argument("subject", type=Parsed("subject", _name), required=False)
 @click.option("-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
     help=f"The broker's settings file ({BrokerSettings.file}).")  # fmt: skip
-def test(user: str, verb: Verb, name: bytes, subject: bytes | None, config: Path) -> None:
+@shown.json_option
+def test(user: str, verb: Verb, name: bytes, subject: bytes | None, config: Path, as_json: bool) -> None:
     """Say whether the access rules of a broker's settings file allow something to a user, and which rule decides.
 
     USER is a name, or anonymous for clients without authentication; SUBJECT is that of a request. Nothing is sent to a
@@ -87,10 +90,11 @@ def test(user: str, verb: Verb, name: bytes, subject: bytes | None, config: Path
     if verb is Verb.ADMIN and name.decode("utf-8", "replace") not in levels:
         raise click.UsageError(f"the name of admin is {', '.join(levels[:-1])} or {levels[-1]}")
     rules = _load(config)
+    asked = Asked(user, verb, name, subject, config, as_json)
     if rules is None:
-        streams.write_line(f"allowed: {config} has no access section, so everything is allowed")
+        _print(asked, f"{config} has no access section, so everything is allowed")
         return
-    raise SystemExit(_decide(rules, Asked(user, verb, name, subject, config)))
+    raise SystemExit(_decide(rules, asked))
 
 
 def _load(path: Path) -> AccessRules | None:
@@ -112,11 +116,17 @@ def _decide(rules: AccessRules, asked: Asked) -> int:
     user = next((user for user in rules.users if user.name == asked.user), None)
     rights = UserRights(user)
     decision = rights.decide(asked.verb, asked.name, asked.subject or b"")
-    words = "allowed" if decision.is_allowed else "refused"
-    streams.write_line(f"{words}: {_reason(user, decision, asked)}")
+    _print(asked, _reason(user, decision, asked), is_allowed=decision.is_allowed)
     if asked.verb is Verb.ASK and asked.subject is None and rights.depends_on_subject:
         streams.write_line("alas: this is for the empty subject; other subjects may have other rules", sys.stderr)
     return 0 if decision.is_allowed else 1
+
+
+def _print(asked: Asked, reason: str, *, is_allowed: bool = True) -> None:
+    subject = None if asked.subject is None else to_text(asked.subject)
+    what = {"user": asked.user, "verb": asked.verb.value, "name": to_text(asked.name), "subject": subject}
+    text = f"{'allowed' if is_allowed else 'refused'}: {reason}"
+    streams.write_line(shown.either({"allowed": is_allowed, "reason": reason, **what}, text, asked.as_json))
 
 
 def _reason(user: User | None, decision: Decision, asked: Asked) -> str:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.admin import snapshots
 from alaska.admin.requests import BackupPart, Nothing, OneBackup
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
@@ -57,8 +57,9 @@ def _seconds(text: str) -> float:
     metavar="S",
     help="How long the broker may take to make the backup, in s (3600).",
 )
+@shown.json_option
 @broker_options
-def backup(connection: Connection, file: Path, timeout: float) -> None:
+def backup(connection: Connection, file: Path, timeout: float, as_json: bool) -> None:
     """Write a backup of the store of a running broker to a FILE of this machine.
 
     The broker goes on meanwhile; what it has confirmed before is in the backup. With access rules, the user needs the
@@ -76,7 +77,7 @@ def backup(connection: Connection, file: Path, timeout: float) -> None:
 
         # When the reactor runs, since signals leave no file behind then.
         saving = deferLater(reactor, 0, begin)
-        return saving.addCallbacks(print_size, print_error, (file,)).addCallback(statuses.append)
+        return saving.addCallbacks(print_size, print_error, (file, as_json)).addCallback(statuses.append)
 
     try:
         react(run)
@@ -88,9 +89,9 @@ def backup(connection: Connection, file: Path, timeout: float) -> None:
         os._exit(_INTERRUPTED)
 
 
-def print_size(octets: int, file: Path) -> int:
+def print_size(octets: int, file: Path, as_json: bool = False) -> int:
     """Print what was written, and return the exit status."""
-    streams.write_line(f"{file}: {octets} octets")
+    streams.write_line(shown.either({"file": str(file), "octets": octets}, f"{file}: {octets} octets", as_json))
     return 0
 
 

@@ -27,7 +27,18 @@ MOST_REQUESTS = 10**9
 WINDOW = 1000
 
 
-@click.command("bench", cls=Command, epilog="example: alas bench default pi --content '{}' -n 20000")
+_EPILOG = """\
+exit status:
+  0   all requests have ended well
+  1   some have failed
+  2   the command line is wrong
+  69  the broker does not answer
+  77  the broker does not accept the user, or does not allow it
+
+example: alas bench default pi --content '{}' -n 20000"""
+
+
+@click.command("bench", cls=Command, epilog=_EPILOG)
 @click.argument("service", type=NAME)
 @click.argument("subject", type=NAME)
 @click.option(

@@ -44,8 +44,9 @@ def _binding(function: F) -> F:
 @click.option(
     "--from", "position", type=POSITION, default=0, metavar="N", help="The first position, start or now (start)."
 )
+@shown.json_option
 @broker_options
-def bind(connection: Connection, stream: str, service: str, pattern: str, position: int) -> None:
+def bind(connection: Connection, stream: str, service: str, pattern: str, as_json: bool, position: int) -> None:
     """Make each record of a stream whose subject matches a pattern a request to a service.
 
     The binding stays until alas unbind; a broker with a store in a file keeps it over restarts. The user needs read on
@@ -57,15 +58,16 @@ def bind(connection: Connection, stream: str, service: str, pattern: str, positi
         request = NewBinding(stream=stream, service=service, pattern=pattern, position=begin)
         done = await broker.ask("bind", request, Done, asking.ANSWER_SECONDS)
         what = f"{printable(stream)} is bound to {printable(service)}"
-        return f"{what}: {done.note}" if done.note else what
+        return shown.either(done, f"{what}: {done.note}" if done.note else what, as_json)
 
     asking.run(connection, talk)
 
 
 @click.command("unbind", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas unbind sensors climate ^temp")
 @_binding
+@shown.json_option
 @broker_options
-def unbind(connection: Connection, stream: str, service: str, pattern: str) -> None:
+def unbind(connection: Connection, stream: str, service: str, pattern: str, as_json: bool) -> None:
     """End a binding; STREAM, SERVICE and PATTERN are those of alas bind.
 
     Requests that it has made stay. A worker with the setting worker/service/stream makes it again when it connects.
@@ -73,13 +75,13 @@ def unbind(connection: Connection, stream: str, service: str, pattern: str) -> N
 
     async def talk(broker: AdminClient) -> str:
         request = OneBinding(stream=stream, service=service, pattern=pattern)
-        await broker.ask("unbind", request, Done, asking.ANSWER_SECONDS)
-        return f"{printable(stream)} is not bound to {printable(service)} any more"
+        done = await broker.ask("unbind", request, Done, asking.ANSWER_SECONDS)
+        return shown.either(done, f"{printable(stream)} is not bound to {printable(service)} any more", as_json)
 
     asking.run(connection, talk)
 
 
-@click.command("bindings", cls=Command, epilog=asking.EXIT_STATUSES)
+@click.command("bindings", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas bindings climate")
 @click.argument("match", metavar="[TEXT]", default="")
 @shown.json_option
 @broker_options
@@ -122,8 +124,9 @@ def readers(connection: Connection, match: str, delete: tuple[str, str] | None, 
     async def talk(broker: AdminClient) -> str:
         if delete:
             stream, name = delete
-            await broker.ask("delete-reader", OneReader(stream=stream, name=name), Done, asking.ANSWER_SECONDS)
-            return f"the reader {printable(name)} of {printable(stream)} is deleted"
+            request = OneReader(stream=stream, name=name)
+            done = await broker.ask("delete-reader", request, Done, asking.ANSWER_SECONDS)
+            return shown.either(done, f"the reader {printable(name)} of {printable(stream)} is deleted", as_json)
         found = await broker.ask_all("readers", ReaderQuery(match=match), Reader)
         if as_json:
             return shown.lines(found)

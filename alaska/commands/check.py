@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -67,17 +68,17 @@ def check_all(
     if not paths:
         monitoring.check_broker(connection, monitoring.Wanted(**wanted), as_json)
         return
-    _check_scripts(paths, config)
+    _check_scripts(paths, config, as_json)
 
 
-def _check_scripts(paths: tuple[Path, ...], config: Path | None) -> None:
+def _check_scripts(paths: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Print what is wrong in scripts; the exit status is 1 if anything is."""
     is_good = True
     with TemporaryDirectory() as folder:
         compiler = Compiler(settings.load(config), Path(folder))
         for path in paths:
             for file in files(path):
-                is_good &= check(file, compiler)
+                is_good &= check(file, compiler, as_json)
         compiler.close()
     raise SystemExit(not is_good)
 
@@ -90,29 +91,62 @@ def files(path: Path) -> Iterator[Path]:
         yield path
 
 
-def check(file: Path, compiler: Compiler) -> bool:
+class Mistake(NamedTuple):
+    """What is wrong in a file; a warning does not change the exit status."""
+
+    file: Path
+    line: int | None
+    text: str
+    is_warning: bool = False
+
+    def as_line(self) -> str:
+        """Return it as compilers print it."""
+        place = f"{self.file}" if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {'warning: ' if self.is_warning else ''}{self.text}"
+
+    def as_object(self) -> dict[str, object]:
+        """Return it for JSON."""
+        level = "warning" if self.is_warning else "error"
+        return {"file": str(self.file), "line": self.line, "level": level, "text": self.text}
+
+
+def check(file: Path, compiler: Compiler, as_json: bool = False) -> bool:
     """Print the errors and warnings in a file, one per line; return whether there are no errors."""
+    is_good = True
+    for each in mistakes(file, compiler):
+        streams.write_line(shown.either(each.as_object(), each.as_line(), as_json))
+        is_good &= each.is_warning
+    return is_good
+
+
+def mistakes(file: Path, compiler: Compiler) -> Iterator[Mistake]:
+    """Yield the errors and warnings in a file."""
     try:
         source = without_first_line_comment(file.read_bytes())
     except OSError as error:
-        streams.write_line(f"{file}: cannot be read: {error.strerror}")
-        return False
+        yield Mistake(file, None, f"cannot be read: {error.strerror}")
+        return
     failure = compiler.failure(source, file)
     if failure:
-        streams.write_line(failure)
-        return False
+        yield _of_compiler(failure, file)
+        return
     try:
         uses, sets = globals_of(source)
     except NotLua as error:
-        streams.write_line(f"{file}: its globals cannot be listed: {error}")
-        return False
+        yield Mistake(file, None, f"its globals cannot be listed: {error}")
+        return
     for fault in read_header(source).faults:
-        streams.write_line(f"{file}:{fault.line}: warning: its header: {fault.text}")
+        yield Mistake(file, fault.line, f"its header: {fault.text}", is_warning=True)
     known = compiler.known | TEST_GLOBALS if file.name.endswith(TEST_SUFFIX) else compiler.known
-    unknown = [use for use in uses if use.name not in known and use.name not in sets]
-    for use in unknown:
-        streams.write_line(f"{file}:{use.line}: unknown global '{use.name}'")
-    return not unknown
+    for use in uses:
+        if use.name not in known and use.name not in sets:
+            yield Mistake(file, use.line, f"unknown global '{use.name}'")
+
+
+def _of_compiler(failure: str, file: Path) -> Mistake:
+    """Return the error of the compiler, whose text begins with file and line."""
+    found = re.match(r"([0-9]+): (.*)", failure.removeprefix(f"{file}:"), re.DOTALL)
+    return Mistake(file, None, failure) if found is None else Mistake(file, int(found[1]), found[2])
 
 
 def without_first_line_comment(source: bytes) -> bytes:

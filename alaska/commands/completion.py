@@ -14,7 +14,9 @@ for all later shells:
   bash  alas completion bash > ~/.local/share/bash-completion/completions/alas
   zsh   alas completion zsh > a folder of $fpath, as _alas
   fish  alas completion fish > ~/.config/fish/completions/alas.fish
-for this one: eval "$(alas completion bash)\""""
+for this one: eval "$(alas completion bash)"
+
+exit status: 0 if it is printed, 2 for a wrong command line"""
 
 
 @click.command("completion", cls=Command, epilog=_EPILOG)

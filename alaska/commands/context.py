@@ -16,6 +16,7 @@ from alaska.commands.command import Command, Entry, Group
 from alaska.commands.credentials import Given
 
 _HERE = "alaska.commands.context"
+_EXIT_STATUSES = "exit status: 0 if it is done, 1 if the file of contexts cannot be used, 2 for a wrong command line"
 _COLUMNS = ("", "NAME", "ENDPOINT", "USER", "SECURITY")
 
 
@@ -59,7 +60,7 @@ def _failed(text: str) -> SystemExit:
     return SystemExit(1)
 
 
-@click.command("list", cls=Command)
+@click.command("list", cls=Command, epilog=_EXIT_STATUSES)
 @shown.json_option
 def show(as_json: bool) -> None:
     """Show the contexts, without passwords; a star marks the one that applies where none is named."""
@@ -81,16 +82,20 @@ def show(as_json: bool) -> None:
         streams.write_line(text)
 
 
-@click.command("set", cls=Command, epilog="example: alas context set staging -e tcp://staging.example:9999 -u ann")
+_EPILOG_OF_SET = f"{_EXIT_STATUSES}\n\nexample: alas context set staging -e tcp://staging.example:9999 -u ann"
+
+
+@click.command("set", cls=Command, epilog=_EPILOG_OF_SET)
 @click.argument("name")
 @click.option("-e", "--endpoint", metavar="ENDPOINT", help="The broker's endpoint.")
 @click.option("-u", "--username", metavar="NAME", help="The user name for PLAIN.")
 @click.option("--password-file", type=Path, metavar="FILE", help="A file whose first line is the password.")
 @click.option("--key", type=Path, metavar="FILE", help="The secret certificate for CURVE.")
 @click.option("--server-key", type=Path, metavar="FILE", help="The public certificate of the broker for CURVE.")
+@shown.json_option
 def set_context(
     name: str, endpoint: str | None, username: str | None, password_file: Path | None, key: Path | None,
-    server_key: Path | None,
+    server_key: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Add a context, or replace the one with this name. The first one applies where none is named.
 
@@ -116,30 +121,34 @@ def set_context(
         document[name] = table
         if contexts.DEFAULT not in document:
             contexts.choose(document, name)
-    streams.write_line(f"{file} has the context {name} now")
+    streams.write_line(shown.either({"name": name, "file": str(file)}, f"{file} has the context {name} now", as_json))
 
 
 def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.expanduser().absolute())
 
 
-@click.command("use", cls=Command)
+@click.command("use", cls=Command, epilog=_EXIT_STATUSES)
 @click.argument("name")
-def use(name: str) -> None:
+@shown.json_option
+def use(name: str, as_json: bool) -> None:
     """Choose the context that applies where none is named."""
     with _document(is_changed=True) as (document, file):
         contexts.check_known(document, name, file)
         contexts.choose(document, name)
-    streams.write_line(f"the context {name} applies where none is named")
+    text = f"the context {name} applies where none is named"
+    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))
 
 
-@click.command("remove", cls=Command)
+@click.command("remove", cls=Command, epilog=_EXIT_STATUSES)
 @click.argument("name")
-def remove(name: str) -> None:
+@shown.json_option
+def remove(name: str, as_json: bool) -> None:
     """Remove a context."""
     with _document(is_changed=True) as (document, file):
         contexts.check_known(document, name, file)
         del document[name]
         if document.get(contexts.DEFAULT) == name:
             del document[contexts.DEFAULT]
-    streams.write_line(f"the context {name} is removed")
+    text = f"the context {name} is removed"
+    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))

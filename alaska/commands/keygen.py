@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from alaska.authentication import KeyPair
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.command import Command
 from alaska.config.certificates import SECRET_SUFFIX
 from alaska.errors import ConfigurationError
@@ -62,7 +62,8 @@ If they are the keys of a client or worker:
 
 @click.command("keygen", cls=Command, epilog=_EPILOG)
 @click.argument("name", default="client")
-def keygen(name: str) -> None:
+@shown.json_option
+def keygen(name: str, as_json: bool) -> None:
     """Make a key pair for connections that are secured with CURVE, and print what to do with it.
 
     The public key is written to NAME.cert, and both keys to NAME.cert_secret, which only its owner can read. Files that
@@ -80,7 +81,8 @@ def keygen(name: str) -> None:
         write_pair(public, secret, pair)
     except OSError as error:
         raise _failed(f"{printable(str(error.filename))}: {error.strerror}", os.EX_CANTCREAT) from None
-    streams.write_line(_ADVICE.format(pair=pair, public=public, secret=secret))
+    fields = {"public_key": pair.public, "public": str(public), "secret": str(secret)}
+    streams.write_line(shown.either(fields, _ADVICE.format(pair=pair, public=public, secret=secret), as_json))
 
 
 def write_pair(public: Path, secret: Path, pair: KeyPair) -> None:

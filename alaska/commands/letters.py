@@ -95,12 +95,14 @@ async def _read(broker: AdminClient, position: int) -> LetterContent:
     epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas letters export --service render > render.jsonl",
 )
 @selection_options
+@click.option("--json", "as_json", is_flag=True, help="Has no effect: it is always JSON.")
 @broker_options
-def export(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # what the options have
+def export(connection: Connection, as_json: bool, **options: Any) -> None:  # noqa: ANN401  # what the options have
     """Print the dead letters that match with their content, in JSON, an object a line.
 
     The frames of the content are in base64. Nothing is changed in the broker.
     """
+    del as_json
     query = LetterQuery(**selection_of(options))
 
     async def talk(broker: AdminClient) -> str:

@@ -11,7 +11,7 @@ import click
 from alaska.client import Client
 from alaska.client.delivery import Confirmation
 from alaska.client.terms import SendTerms
-from alaska.commands import lines, speaking, streams
+from alaska.commands import lines, shown, speaking, streams
 from alaska.commands.connection import Connection
 from alaska.commands.letter_selection import RATE
 from alaska.commands.send_many import Bar, Counts, ManyClient, Plan, Pump
@@ -47,6 +47,7 @@ class Many(NamedTuple):
     per_second: float | None
     window: int
     until_end: bool
+    as_json: bool = False
 
 
 def many_options(function: F) -> F:
@@ -101,7 +102,11 @@ def send_many(
         finally:
             if bar is not None:
                 bar.end()
-            streams.write_line(f"alas: {pump.counts.summary(reactor.seconds() - began, what)}", sys.stderr)
+            seconds = reactor.seconds() - began
+            if many.as_json:
+                streams.write_line(shown.lines([pump.counts.as_object(seconds)]))
+            else:
+                streams.write_line(f"alas: {pump.counts.summary(seconds, what)}", sys.stderr)
 
     def confirmed(confirmation: Confirmation) -> None:
         pumps[0].confirmed(confirmation)

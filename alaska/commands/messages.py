@@ -101,8 +101,9 @@ def _check_which(which: dict[str, Any]) -> None:
 )  # fmt: skip
 @_which_options
 @click.option("--force", is_flag=True, help="End the script that runs.")
+@shown.json_option
 @broker_options
-def cancel(connection: Connection, force: bool, **which: Any) -> None:  # noqa: ANN401  # what the options have
+def cancel(connection: Connection, force: bool, as_json: bool, **which: Any) -> None:  # noqa: ANN401  # what the options have
     """Cancel messages.
 
     Those that wait or are delayed are taken out; their senders are told with status 410. A worker that runs one is
@@ -113,28 +114,29 @@ def cancel(connection: Connection, force: bool, **which: Any) -> None:  # noqa: 
     request = Cancel(force=force, **which)
 
     async def talk(broker: AdminClient) -> str:
-        return _counted(await broker.ask("cancel", request, Done, SEARCH_SECONDS), "cancelled")
+        return _counted(await broker.ask("cancel", request, Done, SEARCH_SECONDS), "cancelled", as_json)
 
     asking.run(connection, talk)
 
 
 @click.command("hurry", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas hurry --id invoice-17")
 @_which_options
+@shown.json_option
 @broker_options
-def hurry(connection: Connection, **which: Any) -> None:  # noqa: ANN401  # what the options have
+def hurry(connection: Connection, as_json: bool, **which: Any) -> None:  # noqa: ANN401  # what the options have
     """Make delayed messages due now. All are meant that have the id or tracker."""
     _check_which(which)
     request = OneMessage(**which)
 
     async def talk(broker: AdminClient) -> str:
-        return _counted(await broker.ask("hurry", request, Done, SEARCH_SECONDS), "due now")
+        return _counted(await broker.ask("hurry", request, Done, SEARCH_SECONDS), "due now", as_json)
 
     asking.run(connection, talk)
 
 
-def _counted(done: Done, what: str) -> str:
+def _counted(done: Done, what: str, as_json: bool) -> str:
     text = f"1 message is {what}" if done.count == 1 else f"{done.count} messages are {what}"
-    return f"{text} ({done.note})" if done.note else text
+    return shown.either(done, f"{text} ({done.note})" if done.note else text, as_json)
 
 
 def _row(each: Message, now: float) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from alaska.commands import settings, streams
+from alaska.commands import settings, shown, streams
 from alaska.commands.command import Command
 from alaska.commands.script_tests import SUFFIX
 from alaska.commands.speaking import failed
@@ -32,10 +32,17 @@ end)
 """
 
 
-@click.command("new", cls=Command, epilog="example: alas new greet && alas test services/")
+_EPILOG: Final = """\
+exit status: 0 if both are written, 1 if a file exists or cannot be written, 2 for a wrong command line
+
+example: alas new greet && alas test services/"""
+
+
+@click.command("new", cls=Command, epilog=_EPILOG)
 @click.argument("name")
 @settings.config_option
-def new(name: str, config: Path | None) -> None:
+@shown.json_option
+def new(name: str, config: Path | None, as_json: bool) -> None:
     """Make a script, NAME.lua, and its test, NAME_test.lua, in the scripts directory of the settings.
 
     Files that exist are never overwritten. Requests with the subject NAME run the script at once.
@@ -55,4 +62,4 @@ def new(name: str, config: Path | None) -> None:
                 file.write(text.format(name=name))
         except OSError as error:
             raise failed(f"{path} cannot be written: {error.strerror}") from None
-    streams.write_line(f"{script}\n{test}")
+    streams.write_line(shown.either({"script": str(script), "test": str(test)}, f"{script}\n{test}", as_json))

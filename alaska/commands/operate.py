@@ -6,7 +6,7 @@ import click
 
 from alaska.admin.requests import Nothing, OneQueue, OneService
 from alaska.admin.snapshots import Done
-from alaska.commands import asking
+from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
@@ -24,8 +24,9 @@ _all = click.option("--all", "is_all", is_flag=True, help="All services, also th
 )
 @click.argument("service", type=NAME, required=False)
 @_all
+@shown.json_option
 @broker_options
-def pause(connection: Connection, service: str | None, is_all: bool) -> None:
+def pause(connection: Connection, service: str | None, is_all: bool, as_json: bool) -> None:
     """Deliver nothing of a service, or of all, until it is resumed.
 
     Requests are still accepted and stored. A broker with a store in a file keeps that over restarts.
@@ -35,7 +36,7 @@ def pause(connection: Connection, service: str | None, is_all: bool) -> None:
 
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("pause", request, Done, asking.ANSWER_SECONDS)
-        return f"{what} paused {done.note}".rstrip()
+        return shown.either(done, f"{what} paused {done.note}".rstrip(), as_json)
 
     asking.run(connection, talk)
 
@@ -47,8 +48,9 @@ def pause(connection: Connection, service: str | None, is_all: bool) -> None:
 )
 @click.argument("service", type=NAME, required=False)
 @_all
+@shown.json_option
 @broker_options
-def resume(connection: Connection, service: str | None, is_all: bool) -> None:
+def resume(connection: Connection, service: str | None, is_all: bool, as_json: bool) -> None:
     """Deliver the requests of a service again, or of all.
 
     A service that was paused for itself stays paused when the pause of all ends.
@@ -58,7 +60,7 @@ def resume(connection: Connection, service: str | None, is_all: bool) -> None:
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("resume", request, Done, asking.ANSWER_SECONDS)
         what = "the pause of all services has ended" if service is None else f"{printable(service)} is resumed"
-        return f"{what} ({done.note})" if done.note else what
+        return shown.either(done, f"{what} ({done.note})" if done.note else what, as_json)
 
     asking.run(connection, talk)
 
@@ -67,8 +69,9 @@ def resume(connection: Connection, service: str | None, is_all: bool) -> None:
     "drain", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas drain -e ipc:///run/alaska/broker"
 )
 @click.option("--end", "is_end", is_flag=True, help="Accept requests again.")
+@shown.json_option
 @broker_options
-def drain(connection: Connection, is_end: bool) -> None:
+def drain(connection: Connection, is_end: bool, as_json: bool) -> None:
     """Let a broker refuse new requests; what waits is delivered, and mail and streams are accepted.
 
     With --end, it accepts requests again. It does so, too, when it restarts.
@@ -76,10 +79,10 @@ def drain(connection: Connection, is_end: bool) -> None:
 
     async def talk(broker: AdminClient) -> str:
         if is_end:
-            await broker.ask("resume", OneService(), Done, asking.ANSWER_SECONDS)
-            return "the broker accepts new requests again"
-        await broker.ask("drain", Nothing(), Done, asking.ANSWER_SECONDS)
-        return "the broker refuses new requests"
+            done = await broker.ask("resume", OneService(), Done, asking.ANSWER_SECONDS)
+            return shown.either(done, "the broker accepts new requests again", as_json)
+        done = await broker.ask("drain", Nothing(), Done, asking.ANSWER_SECONDS)
+        return shown.either(done, "the broker refuses new requests", as_json)
 
     asking.run(connection, talk)
 
@@ -87,8 +90,9 @@ def drain(connection: Connection, is_end: bool) -> None:
 @click.command("purge", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas purge mailbox aw.err")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("name", type=NAME)
+@shown.json_option
 @broker_options
-def purge(connection: Connection, kind: str, name: str) -> None:
+def purge(connection: Connection, kind: str, name: str, as_json: bool) -> None:
     """Delete all messages that wait for a service or in a mailbox, or all records of a stream.
 
     What is in flight to a worker stays. Senders are told with status 300.
@@ -97,7 +101,7 @@ def purge(connection: Connection, kind: str, name: str) -> None:
 
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("purge", request, Done, asking.ANSWER_SECONDS)
-        return f"{kind} {printable(name)}: {done.count} deleted"
+        return shown.either(done, f"{kind} {printable(name)}: {done.count} deleted", as_json)
 
     asking.run(connection, talk)
 

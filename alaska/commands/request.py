@@ -113,14 +113,9 @@ def as_object(delivery: Delivery) -> str:
         "sender": printable(to_octets(delivery.sender)),
         "subject": printable(to_octets(delivery.subject)),
         "tracker": printable(to_octets(delivery.tracker)),
-        "headers": {printable(to_octets(key)): _text(to_octets(value)) for key, value in delivery.headers.items()},
-        "content": [_text(frame) for frame in delivery.content],
+        "headers": {
+            printable(to_octets(key)): shown.content(to_octets(value)) for key, value in delivery.headers.items()
+        },
+        "content": [shown.content(frame) for frame in delivery.content],
     }
     return msgspec.json.encode(found).decode()
-
-
-def _text(frame: bytes) -> str:
-    try:
-        return frame.decode()
-    except UnicodeDecodeError:
-        return printable(frame)

@@ -6,10 +6,11 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.command import Command
 from alaska.config import BrokerSettings, zpl
 from alaska.daemon.configuration_report import working_folder
@@ -17,7 +18,10 @@ from alaska.errors import ConfigurationError, StoreError
 from alaska.store.restore import Content, restore, verify
 
 _EPILOG = """\
-exit status: 0 if it is done, 1 if the backup or the store cannot be used
+exit status:
+  0   it is done
+  1   the backup or the store cannot be used
+  2   the command line is wrong
 
 example: alas restore monday.backup --store /var/lib/alaska/broker.db"""
 
@@ -35,7 +39,8 @@ example: alas restore monday.backup --store /var/lib/alaska/broker.db"""
     help=f"The broker's configuration file, which names the store ({BrokerSettings.file}).",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Only check the backup, and change nothing.")
-def restore_backup(file: Path, store: Path | None, config: Path, check: bool) -> None:
+@shown.json_option
+def restore_backup(file: Path, store: Path | None, config: Path, check: bool, as_json: bool) -> None:
     """Put a backup in the place of the store of a broker, which must not run.
 
     The backup is checked first; if it is damaged, or of another program or a newer version, nothing is changed. The
@@ -44,14 +49,16 @@ def restore_backup(file: Path, store: Path | None, config: Path, check: bool) ->
     try:
         if check:
             content = verify(file)
-            streams.write_line(f"{file} has {_shown(content)}, and can be restored")
+            text = f"{file} has {_shown(content)}, and can be restored"
+            streams.write_line(shown.either(_fields(content, None, None), text, as_json))
         else:
             store = store or _configured(config)
             restored = restore(file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
             content = restored.content
-            streams.write_line(f"{store} has {_shown(content)} now")
+            text = f"{store} has {_shown(content)} now"
             if restored.previous is not None:
-                streams.write_line(f"the previous store is {restored.previous}")
+                text += f"\nthe previous store is {restored.previous}"
+            streams.write_line(shown.either(_fields(content, store, restored.previous), text, as_json))
     except (StoreError, ConfigurationError) as error:
         streams.write_line(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None
@@ -63,6 +70,12 @@ def _shown(content: Content) -> str:
     counted = ((content.messages, "message"), (content.letters, "dead letter"), (content.records, "stream record"))
     messages, letters, records = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counted)
     return f"{messages}, {letters} and {records}"
+
+
+def _fields(content: Content, store: Path | None, previous: Path | None) -> dict[str, Any]:
+    """Return what was restored, or can be if there is no ``store``, for JSON."""
+    paths = {name: None if path is None else str(path) for name, path in (("store", store), ("previous", previous))}
+    return {**content._asdict(), **paths}
 
 
 def _configured(config: Path) -> Path:

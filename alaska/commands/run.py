@@ -6,10 +6,12 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from alaska.commands import settings, streams
+from alaska.commands import shown as printing
 from alaska.commands.command import Command
 from alaska.commands.trial import Bench
 from alaska.commands.values import whole_number
@@ -42,12 +44,15 @@ example: echo '{"n":1}' | alas run services/dump.lua""",
 )
 @click.option("--frame", "more", multiple=True, metavar="TEXT", help="Another content frame; may be repeated.")
 @click.option("--watch", is_flag=True, help="Run it again whenever its file has changed, until Ctrl-C.")
+@printing.json_option
 def run(
-    script: Path, config: Path | None, sender: str, tracker: str, attempt: int, more: tuple[str, ...], watch: bool
-) -> None:
+    script: Path, config: Path | None, sender: str, tracker: str, attempt: int, more: tuple[str, ...], watch: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Run a SCRIPT, a .lua file, locally, with the limits of a worker.
 
-    The content of its request is the standard input. Its messages are printed, not sent.
+    The content of its request is the standard input. Its messages are printed, not sent. In JSON, each object has a
+    kind: output, log, stream, mail, request, reply, retry, snooze, reject, and at last end, with time and memory.
     """
     if script.suffix != SUFFIX:
         raise click.UsageError(f"the script is no {SUFFIX} file")
@@ -67,21 +72,26 @@ def run(
         attempt,
         worker=b"alas",
     )
-    has_failed = _run(script, loaded, request)
+    has_failed = _run(script, loaded, request, as_json)
     while watch:
         _wait_for_change(script)
         streams.write_line(f"-- {script} has changed", sys.stderr)
-        _run(script, loaded, request)
+        _run(script, loaded, request, as_json)
     raise SystemExit(has_failed)
 
 
-def _run(script: Path, loaded: WorkerSettings, request: Request) -> bool:
+def _run(script: Path, loaded: WorkerSettings, request: Request, as_json: bool) -> bool:
     """Run a script once, and print what it does; return whether it has failed."""
     bench = Bench(loaded, script.parent)
     limit = loaded.scripts_timeout / 1000
     outcome = bench.run(request, limit + PATIENCE_SECONDS if limit else None)
     bench.close()
-    show(outcome, request)
+    if as_json:
+        streams.write_line(printing.lines(as_objects(outcome, request)))
+        if outcome.error is not None:
+            streams.write_line(f"alas: {outcome.error}", sys.stderr)
+    else:
+        show(outcome, request)
     verdict = outcome.verdict
     return verdict.kind is not VerdictKind.SNOOZE if verdict is not None else outcome.error is not None
 
@@ -115,6 +125,33 @@ def show(outcome: Outcome, request: Request) -> None:
     if outcome.verdict is not None:
         streams.write_line(describe_verdict(outcome.verdict))
     streams.write_line(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
+
+
+def as_objects(outcome: Outcome, request: Request) -> list[dict[str, Any]]:
+    """Return all that a script has printed, logged and sent, how it has ended, and at last what it took."""
+    found: list[dict[str, Any]] = []
+    if outcome.output:
+        found.append({"kind": "output", "text": printing.content(outcome.output)})
+    found += [{"kind": "log", "level": line.level, "text": printing.content(line.text)} for line in outcome.log]
+    found += [_message(send, request) for send in outcome.sends]
+    if outcome.verdict is not None:
+        verdict = outcome.verdict
+        found.append({"kind": verdict.kind.value, "seconds": verdict.seconds, "why": printing.content(verdict.why)})
+    error = None if outcome.error is None else str(outcome.error)
+    return [*found, {"kind": "end", "error": error, "seconds": outcome.seconds, "memory": outcome.memory}]
+
+
+def _message(send: Send, request: Request) -> dict[str, Any]:
+    content = [printing.content(frame) for frame in send.content]
+    if send.kind is SendKind.REPLY:
+        return {"kind": "reply", "to": printing.content(request.sender), "content": content}
+    names = {"to": send.topic or request.address, "subject": send.subject, "sender": send.sender}
+    found = {
+        "kind": _VERBS[send.kind],
+        **{name: printing.content(value) for name, value in names.items()},
+        "content": content,
+    }
+    return {**found, "terms": {name: printing.content(value) for name, value in send.terms}}
 
 
 def describe(send: Send, request: Request) -> str:

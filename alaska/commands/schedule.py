@@ -140,14 +140,15 @@ def _known_zone(text: str) -> str:
     help=f"What becomes of a request as long as the one before has not ended ({OVERLAP[0]}).",
 )
 @click.option("--paused", is_flag=True, help="Make no requests until it is resumed.")
+@shown.json_option
 @broker_options
-def add(connection: Connection, name: str, **given: Any) -> None:  # noqa: ANN401  # what the options have
+def add(connection: Connection, name: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401  # what the options have
     """Add a schedule. It is kept over restarts if the broker has a store in a file."""
     request = NewSchedule(name=name, **given)
 
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("add-schedule", request, Done, asking.ANSWER_SECONDS)
-        return f"the schedule {name} is added {done.note}".rstrip()
+        return shown.either(done, f"the schedule {name} is added {done.note}".rstrip(), as_json)
 
     asking.run(connection, talk)
 
@@ -155,13 +156,14 @@ def add(connection: Connection, name: str, **given: Any) -> None:  # noqa: ANN40
 @click.command("run", cls=Command, epilog=asking.EXIT_STATUSES)
 @click.argument("name")
 @click.option("-f", "--force", is_flag=True, help="With overlap=skip: also if the last request has not ended.")
+@shown.json_option
 @broker_options
-def run_now(connection: Connection, name: str, force: bool) -> None:
+def run_now(connection: Connection, name: str, force: bool, as_json: bool) -> None:
     """Make the request of a schedule now, also if it is paused."""
 
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("run-schedule", RunSchedule(name=name, force=force), Done, asking.ANSWER_SECONDS)
-        return f"the schedule {printable(name)} has made a request {done.note}".rstrip()
+        return shown.either(done, f"the schedule {printable(name)} has made a request {done.note}".rstrip(), as_json)
 
     asking.run(connection, talk)
 
@@ -171,11 +173,12 @@ def _one(command: str, operation: str, description: str, result: str) -> click.C
 
     @click.command(command, cls=Command, help=description, epilog=asking.EXIT_STATUSES)
     @click.argument("name")
+    @shown.json_option
     @broker_options
-    def ask(connection: Connection, name: str) -> None:
+    def ask(connection: Connection, name: str, as_json: bool) -> None:
         async def talk(broker: AdminClient) -> str:
             done = await broker.ask(operation, OneSchedule(name=name), Done, asking.ANSWER_SECONDS)
-            return f"the schedule {printable(name)} {result} {done.note}".rstrip()
+            return shown.either(done, f"the schedule {printable(name)} {result} {done.note}".rstrip(), as_json)
 
         asking.run(connection, talk)
 

@@ -23,7 +23,7 @@ from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import Confirmation, Progress
 from alaska.client.terms import SendTerms
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.many_options import many_options, send_many, take_many
@@ -99,20 +99,29 @@ class Sent:
 )  # fmt: skip
 @click.option("--no-confirm", is_flag=True, help="Do not wait for confirmations, as with a C broker.")
 @many_options
+@shown.json_option
 @broker_options
-def send(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # those of Sent, of the terms, and for many
+def send(connection: Connection, as_json: bool, **options: Any) -> None:  # noqa: ANN401  # those of Sent, of the terms, and for many
     """Send a service request; its content is the standard input.
 
     With a broker that confirms, wait until the broker has the request, then up to --wait MS for its end.
 
     With --lines or --json-lines, send a request for each line of FILE, or of the standard input. A JSON line is an
     object with content, and possibly service, subject, headers, id, delay, at, priority, ttl or attempts. At the end, a
-    summary is printed to the standard error; the exit status is 1 if a line has failed.
+    summary is printed to the standard error, or in JSON to the standard output; the exit status is 1 if a line has
+    failed.
     """
     terms = terms_of(options)
     many = take_many(options)
     if many is not None:
-        send_many(connection, many, options["address"], options["subject"], terms, options["progress"])
+        send_many(
+            connection,
+            many._replace(as_json=as_json),
+            options["address"],
+            options["subject"],
+            terms,
+            options["progress"],
+        )
         return
     sent = Sent(terms=terms, **options)
     try:
@@ -128,7 +137,7 @@ def send(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # tho
         run_on_monotonic_time(reactor)
         trace = read(*(os.environ.get(name, "") for name in TRACE_VARIABLES))
         sending = Sending(reactor, sent, connection, trace=trace)
-        return ensureDeferred(sending.send(content)).addCallback(print_and_exit, sent, connection, content)
+        return ensureDeferred(sending.send(content)).addCallback(end, sent, connection, content, as_json)
 
     react(run)
 
@@ -141,8 +150,12 @@ def describe(sent: Sent, connection: Connection, content: bytes) -> str:
     )
 
 
-def print_and_exit(outcome: Outcome, sent: Sent, connection: Connection, content: bytes) -> None:
-    """Print the request and its result, and exit."""
+def end(outcome: Outcome, sent: Sent, connection: Connection, content: bytes, as_json: bool) -> None:
+    """Print the request and its result, and exit; in JSON, the result alone."""
+    if as_json:
+        fields = {"service": sent.address, "subject": sent.subject, "status": outcome.status, "text": outcome.text}
+        streams.write_line(shown.lines([fields]))
+        raise SystemExit(outcome.status)
     streams.write_line(describe(sent, connection, content))
     if outcome.status:
         streams.write_line(f"alas: {outcome.text}", sys.stderr)

@@ -53,6 +53,11 @@ class Counts:
         self.octets = 0
         """The octets of the file that were read."""
 
+    def as_object(self, seconds: float) -> dict[str, float]:
+        """Return what was done, for JSON."""
+        counts = {"sent": self.sent, "confirmed": self.confirmed, "failed": self.failed, "again": self.again}
+        return {**counts, "seconds": seconds}
+
     def summary(self, seconds: float, what: str) -> str:
         """Return what was done, as a line."""
         rate = f", {self.confirmed / seconds:.0f}/s" if seconds > 0 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -24,23 +25,47 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: 
 
 def lines(items: Iterable[msgspec.Struct | dict[str, Any]]) -> str:
     """Return items in JSON, an object a line."""
-    return "\n".join(msgspec.json.encode(item).decode() for item in items)
+    return "\n".join(map(_line, items))
+
+
+def _line(item: msgspec.Struct | dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(item).decode()
+    except UnicodeEncodeError:  # the name of a file may have octets that are not UTF-8
+        return json.dumps(item)
+
+
+def content(frame: bytes) -> str:
+    """Return a frame as JSON has it: its text, or with escapes if it is not UTF-8."""
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return printable(frame)
+
+
+def either(done: msgspec.Struct | dict[str, Any], text: str, as_json: bool) -> str:
+    """Return what was done, in JSON or as text."""
+    return lines([done]) if as_json else text
+
+
+def is_drawn() -> bool:
+    """Return whether the standard output is a terminal that can show more than lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def is_colored() -> bool:
     """Return whether the standard output is a terminal whose user wants colours (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_drawn() and not os.environ.get("NO_COLOR")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> str:
-    """Return rows with their header, drawn if the standard output is a terminal; without rows, ``empty``.
+    """Return rows with their header, drawn on a terminal that can show it; without rows, ``empty``.
 
     A column whose name begins with ``>`` has numbers.
     """
     if not rows:
         return empty
-    is_drawn = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return _drawn(columns, rows) if is_drawn else _plain(columns, rows)
+    return _drawn(columns, rows) if is_drawn() else _plain(columns, rows)
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,13 @@ from alaska.commands.command import Command
 ROLES = [role.word for role in Role if role]
 
 
-@click.command("token", cls=Command, epilog="example: alas token shop send >> tokens")
+_EPILOG = """\
+exit status: 0 if it is made, 2 for a wrong command line
+
+example: alas token shop send >> tokens"""
+
+
+@click.command("token", cls=Command, epilog=_EPILOG)
 @click.argument("user")
 @click.argument("role", type=click.Choice(ROLES))
 def token(user: str, role: str) -> None:

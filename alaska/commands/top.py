@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +10,7 @@ import click
 from alaska.admin.message_snapshots import Message
 from alaska.admin.requests import MessageQuery, Nothing, QueueQuery
 from alaska.admin.snapshots import BrokerOverview, Page, Queue
-from alaska.commands import asking, shown
+from alaska.commands import asking, shown, streams
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS
 from alaska.commands.command import Command
@@ -65,23 +63,26 @@ def headline(now: Look, before: Look | None) -> str:
 @click.command("top", cls=Command, epilog=asking.EXIT_STATUSES)
 @click.option("-d", "--delay", type=DURATION, default=1.0, metavar="TIME", help="The time between two looks (1s).")
 @click.option("-n", "--count", type=int, default=0, metavar="N", help="End after so many looks (0: never).")
+@shown.json_option
 @broker_options
-def top(connection: Connection, delay: float, count: int) -> None:
+def top(connection: Connection, delay: float, count: int, as_json: bool) -> None:
     """Show a broker live: rates, the services with most waiting requests, and what runs; Ctrl-C ends it.
 
-    If the standard output is no terminal, a line is printed for each look.
+    If the standard output is no terminal, a line is printed for each look; in JSON, an object.
     """
     wait = max(LEAST_SECONDS, delay)
 
     async def talk(broker: AdminClient) -> str:
-        screen = Screen() if sys.stdout.isatty() else None
+        screen = Screen() if shown.is_drawn() and not as_json else None
         before: Look | None = None
         looks = 0
         try:
             while True:
                 now = await look(broker)
-                if screen is None:
-                    click.echo(headline(now, before))
+                if as_json:
+                    streams.write_line(shown.lines([now._asdict()]))
+                elif screen is None:
+                    streams.write_line(headline(now, before))
                 else:
                     screen.show(now, before)
                 before, looks = now, looks + 1
@@ -102,7 +103,7 @@ class Screen:
         from rich.console import Console  # noqa: PLC0415  # it takes longer to import than a broker to answer
         from rich.live import Live  # noqa: PLC0415
 
-        console = Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+        console = Console(no_color=not shown.is_colored(), highlight=False)
         self._live = Live(console=console, screen=True, auto_refresh=False)
         self._live.start()
 

@@ -36,7 +36,7 @@ def sent_of(*arguments: str) -> Sent:
     :raises click.UsageError: it is wrong.
     """
     options = options_of(send, *arguments)
-    for name in (*Given._fields, "endpoint", "context_name"):
+    for name in (*Given._fields, "endpoint", "context_name", "as_json"):
         del options[name]
     take_many(options)
     return Sent(terms=terms_of(options), **options)

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,21 @@ from alaska.commands import check, streams
 from alaska.commands.alas import alas
 from alaska.commands.lua_names import NotLua
 from tests import PROJECT
+
+WITHOUT_JSON = {"mail", "publish", "completion", "password", "token"}
+"""The commands without ``--json``: they print nothing, or what goes into a file as it is."""
+
+
+def all_commands(group: click.Command = alas, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Yield all commands with their names, without groups."""
+    if not isinstance(group, click.Group):
+        yield " ".join(path), group
+        return
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield from all_commands(command, (*path, name))
 
 
 class CommandCase(SynchronousTestCase):
@@ -251,6 +267,22 @@ class HelpTests(CommandCase):
         self.assertEqual(self.completed("alas letters "), ["list", "show", "resend", "drop", "export"])
         self.assertIn("--json", self.completed("alas services --"))
         self.assertIn("_alas_completion", self.alas("completion", "bash").stdout)
+
+    def test_exit_statuses(self) -> None:
+        """The help of each command has its exit statuses, and names no option without saying what it does."""
+        for name, command in all_commands():
+            text = command.get_help(click.Context(command, info_name=f"alas {name}"))
+            self.assertIn("exit status:", text, name)
+            for option in command.params:
+                if isinstance(option, click.Option):
+                    self.assertTrue(option.help, f"{name} {option.name}")
+
+    def test_json(self) -> None:
+        """Each command has --json, except for those that print nothing, or lines that go into a file."""
+        lacking = {
+            name for name, command in all_commands() if not any("--json" in each.opts for each in command.params)
+        }
+        self.assertEqual(lacking, WITHOUT_JSON)
 
     def test_all_commands_are_named(self) -> None:
         """The help of alas names each command, and says in one line what it does, as the command itself."""
