@@ -265,7 +265,7 @@ class Exchange(Sending):
     def confirm_valid(
         self, tracker: bytes, status: int, reason: bytes, session: int, lease: int | None, again: Again | None
     ) -> None:
-        """Do as :meth:`confirm_tracker` with values that are known to be valid, as those of workers are."""
+        """Do as :meth:`confirm_tracker` with values that are not checked, since those of workers are valid."""
         if tracker or lease is not None:
             self._machine.confirm(tracker, status, reason, session, lease, again)
 

@@ -62,6 +62,7 @@ NOT_FOR_PROGRAMS = {
         "reader_started",
         "write_refused",
         "send_progress",
+        "confirm_valid",
         "ask_command",
         "stop",
         "check_confirmation",
