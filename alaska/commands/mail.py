@@ -98,6 +98,7 @@ def publish(connection: Connection, stream: str, subject: str, contents: tuple[s
     records = [(line,) for line in content[0].splitlines()] if lines and not contents else [content]
 
     async def talk(client: Client, _reactor: Reactor) -> int:
+        await client.produce(stream)  # The broker refuses this, but does not answer a record.
         for record in records:
             client.publish(stream, subject, *record)
         await client.flush()

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 
+from alaska.access import ANONYMOUS, AccessRules, Rule, User, Verb
 from alaska.client import Client, Delivery
 from alaska.commands import mail
 from alaska.commands.request import NO_ANSWER, request
@@ -98,3 +99,10 @@ class MailTests(SpeakingCase):
         self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1\n2\n")))
         self.assertEqual(self.speak(mail.publish, "s", "t", "--lines")[0], 0)
         self.assertEqual([each.content for each in found], [(b"a\nb",), (b"1",), (b"2",)])
+
+    def test_refused(self) -> None:
+        """A stream that the user may not write is an error; the broker does not answer a record."""
+        self.service.replace_rules(AccessRules((User(ANONYMOUS, (Rule(Verb.WRITE, "own"),)),)))
+        self.assertEqual(self.speak(mail.publish, "own", "t", "--content", "x"), (0, ""))
+        self.assertEqual(self.speak(mail.publish, "other", "t", "--content", "x"), (77, ""))
+        self.assertIn("may not write other", self.said())
