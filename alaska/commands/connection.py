@@ -69,7 +69,12 @@ class Connection:
         """
         context = contexts.chosen(context_name, environ.get(CONTEXT_VARIABLE) or None, contexts.path(environ))
         found = endpoint or environ.get(ENDPOINT_VARIABLE) or context.endpoint or ENDPOINT
-        return cls(found, Credentials.of(given, environ, context.given))
+        try:
+            return cls(found, Credentials.of(given, environ, context.given))
+        except ValueError as error:
+            if Credentials.are_given(given, environ) or not context.name:
+                raise
+            raise ValueError(f"{error} (context {context.name}; see alas context list)") from None
 
 
 def take_connection(options: dict[str, Any], environ: Mapping[str, str] = os.environ) -> Connection:

@@ -121,7 +121,9 @@ def set_context(
         document[name] = table
         if contexts.DEFAULT not in document:
             contexts.choose(document, name)
-    streams.write_line(shown.either({"name": name, "file": str(file)}, f"{file} has the context {name} now", as_json))
+        applies = document[contexts.DEFAULT] == name
+    text = f"{file} has the context {name} now" + ("; it applies where none is named" if applies else "")
+    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -35,10 +35,11 @@ KEYS = ("endpoint", "username", _SECRET, "password-file", "key", "server-key")
 
 
 class Context(NamedTuple):
-    """What a context has: the endpoint, and credentials as if they were given as options."""
+    """What a context has: the endpoint, and credentials as if they were given as options; and its name."""
 
     endpoint: str | None = None
     given: Given = Given()
+    name: str = ""
 
 
 def path(environ: Mapping[str, str]) -> Path:
@@ -110,7 +111,7 @@ def chosen(option: str | None, variable: str | None, file: Path) -> Context:
         for each in (found.get("password-file"), found.get("key"), found.get("server-key"))
     )
     given = Given(found.get("username"), found.get(_SECRET), password_file, key, server_key)
-    return Context(found.get("endpoint"), given)
+    return Context(found.get("endpoint"), given, name)
 
 
 def check_known(document: tomlkit.TOMLDocument, name: str, file: Path) -> None:

@@ -62,14 +62,8 @@ class Credentials:
             raise ValueError("either a user name and password, or keys can be given, not both")
         if given.password is not None and given.password_file is not None:
             raise ValueError("either a password or a file with it can be given, not both")
-        named = Given(
-            environ.get(USERNAME_VARIABLE) or None,
-            environ.get(PASSWORD_VARIABLE) or None,
-            None,
-            _path(environ.get(KEY_VARIABLE)),
-            _path(environ.get(SERVER_KEY_VARIABLE)),
-        )
-        if not (given.has_login or given.has_keys or named.has_login or named.has_keys):
+        named = _named(environ)
+        if not cls.are_given(given, environ):
             return cls._of(context)
         if given.has_keys or (not given.has_login and named.has_keys):
             return cls._of(Given(key=given.key or named.key, server_key=given.server_key or named.server_key))
@@ -78,6 +72,12 @@ class Credentials:
         if password is None and file is None:
             password = named.password
         return cls._of(Given(username, password, file))
+
+    @staticmethod
+    def are_given(given: Given, environ: Mapping[str, str]) -> bool:
+        """Return whether options or the environment have credentials, so that those of a context do not count."""
+        named = _named(environ)
+        return given.has_login or given.has_keys or named.has_login or named.has_keys
 
     @classmethod
     def _of(cls, given: Given) -> Credentials:
@@ -95,6 +95,17 @@ class Credentials:
             if value is not None and not _fits(value):
                 raise ValueError(f"user name and password must be UTF-8 of 1 to {MOST_OCTETS} octets each")
         return cls(username, password)
+
+
+def _named(environ: Mapping[str, str]) -> Given:
+    """Return the credentials that the environment has."""
+    return Given(
+        environ.get(USERNAME_VARIABLE) or None,
+        environ.get(PASSWORD_VARIABLE) or None,
+        None,
+        _path(environ.get(KEY_VARIABLE)),
+        _path(environ.get(SERVER_KEY_VARIABLE)),
+    )
 
 
 def _path(text: str | None) -> Path | None:

@@ -134,6 +134,14 @@ class CommandTests(ContextCase):
         self.assertEqual(self.call("list").splitlines()[1].split(), ["local", "tcp://127.0.0.1:7", "none"])
         self.assertEqual(self.connection().endpoint, "tcp://127.0.0.1:9999")
 
+    def test_first(self) -> None:
+        """It is said that a context applies where none is named; what is wrong with it names it."""
+        said = self.call("set", "staging", "--key", "missing.cert_secret", "--server-key", "b.cert")
+        self.assertIn("staging now; it applies where none is named", said)
+        self.assertNotIn("applies", self.call("set", "other", "-e", "tcp://a:1"))
+        self.assertIn("(context staging; see alas context list)", self.refused())
+        self.assertNotIn("context", self.refused("--key", "none.cert_secret", "--server-key", "b.cert"))
+
     def test_comments_stay(self) -> None:
         """What the user has written in the file stays."""
         self.write("# mine\n[local]\nendpoint = 'tcp://a:1' # first\n")
