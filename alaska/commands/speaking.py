@@ -49,7 +49,11 @@ def speak(connection: Connection, talk: Talk, **client: Any) -> None:  # noqa: A
     try:
         react(begin)
     except SystemExit:
-        raise SystemExit(statuses[0] if statuses else _INTERRUPTED) from None
+        if statuses:
+            raise SystemExit(statuses[0]) from None
+    # A signal has ended the reactor. Python would report what is still awaited.
+    streams.flush()
+    os._exit(_INTERRUPTED)
 
 
 async def conversation(

@@ -106,3 +106,17 @@ class OtherTests(SystemTestCase):
         """A worker with a bad configuration ends with 78, at the start only."""
         worker = self.twistd("-n", "alaska", "--config", str(self.worker_config(more="    pool\n        size = x\n")))
         self.assertEqual(await worker.ended, 78, worker.output)
+
+
+class InterruptedTests(SystemTestCase):
+    """A command of ``alas`` that sends or reads, and that a signal ends."""
+
+    async def test_inbox(self) -> None:
+        """It prints nothing but what it has read, and its status is that of a program that is interrupted."""
+        await self.start_broker()
+        alas = ("-m", "alaska.commands.alas")
+        await self.run_program(*alas, "mail", "box", "hi", "--content", "x", "-e", self.endpoint).ended
+        command = self.run_program(*alas, "inbox", "box", "--follow", "-e", self.endpoint)
+        await command.until("- hi x\n")
+        command.send_signal(signal.SIGINT)
+        self.assertEqual((await command.ended, command.output), (130, "- hi x\n"))
