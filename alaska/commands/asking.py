@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.commands import streams
 from alaska.commands.admin_client import AdminClient
+from alaska.commands.advice import advised
 from alaska.commands.connection import Connection
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import Reactor
@@ -99,8 +100,9 @@ def _print(result: str | Answer) -> int:
 
 def _print_error(failure: Failure) -> int:
     error = _error_of(failure)
-    streams.write_line(f"alas: {error}", sys.stderr)
-    return exit_status(error)
+    status = exit_status(error)
+    streams.write_line(f"alas: {advised(str(error), status)}", sys.stderr)
+    return status
 
 
 def _error_of(failure: Failure) -> errors.AlaskaError:

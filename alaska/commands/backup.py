@@ -16,11 +16,12 @@ from alaska.admin import snapshots
 from alaska.admin.requests import BackupPart, Nothing, OneBackup
 from alaska.commands import shown, streams
 from alaska.commands.admin_client import AdminClient
+from alaska.commands.advice import advised
+from alaska.commands.asking import exit_status
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.new_backup import NewBackup
 from alaska.commands.values import Parsed
-from alaska.daemon.exit_status import status_of
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time
 
@@ -100,12 +101,9 @@ def print_error(failure: Failure) -> int:
     failure.trap(errors.AlaskaError)
     error = failure.value
     assert isinstance(error, errors.AlaskaError)
-    streams.write_line(f"alas: {error}", sys.stderr)
-    if isinstance(error, errors.BadEndpoint):
-        return 2
-    if error.status == errors.NOT_IMPLEMENTED:
-        return 1
-    return os.EX_NOPERM if error.status == errors.ACCESS_REFUSED else status_of(error)
+    status = exit_status(error)
+    streams.write_line(f"alas: {advised(str(error), status)}", sys.stderr)
+    return status
 
 
 async def save(reactor: Reactor, broker: AdminClient, path: Path, timeout: float) -> int:

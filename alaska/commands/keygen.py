@@ -80,7 +80,9 @@ def keygen(name: str, as_json: bool) -> None:
     try:
         write_pair(public, secret, pair)
     except OSError as error:
-        raise _failed(f"{printable(str(error.filename))}: {error.strerror}", os.EX_CANTCREAT) from None
+        raise _failed(
+            f"{printable(str(error.filename))} cannot be written: {error.strerror}", os.EX_CANTCREAT
+        ) from None
     fields = {"public_key": pair.public, "public": str(public), "secret": str(secret)}
     streams.write_line(shown.either(fields, _ADVICE.format(pair=pair, public=public, secret=secret), as_json))
 

@@ -67,7 +67,10 @@ def take_many(options: dict[str, Any]) -> Many | None:
     one_of(lines=are_lines, json_lines=are_json)
     if not (are_lines or are_json):
         if any(each is not None for each in (file, rate, window, confirm)):
-            raise click.UsageError("unknown arguments: a file, --rate, --window and --confirm need --lines")
+            if file is not None:
+                # Perhaps it is a command whose options precede it.
+                raise click.UsageError("a FILE needs --lines; options follow the name of a command: alas status -e ...")
+            raise click.UsageError("--rate, --window and --confirm need --lines or --json-lines")
         return None
     parse = lines.json_line if are_json else lines.plain_line
     return Many(file or "-", parse, rate, window or WINDOW, confirm == "ended")

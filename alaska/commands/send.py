@@ -24,6 +24,7 @@ from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import Confirmation, Progress
 from alaska.client.terms import SendTerms
 from alaska.commands import shown, streams
+from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.many_options import many_options, send_many, take_many
@@ -158,7 +159,7 @@ def end(outcome: Outcome, sent: Sent, connection: Connection, content: bytes, as
         raise SystemExit(outcome.status)
     streams.write_line(describe(sent, connection, content))
     if outcome.status:
-        streams.write_line(f"alas: {outcome.text}", sys.stderr)
+        streams.write_line(f"alas: {advised(outcome.text, outcome.status)}", sys.stderr)
     else:
         streams.write_line(f"\n--\n{outcome.text}")
     raise SystemExit(outcome.status)

@@ -15,6 +15,7 @@ from twisted.internet.task import react
 from alaska import errors
 from alaska.client import Client
 from alaska.commands import streams
+from alaska.commands.advice import advised
 from alaska.commands.connection import Connection
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
@@ -79,8 +80,9 @@ async def conversation(
         finally:
             await client.close(timeout=CONNECT_SECONDS).addErrback(lambda failure: failure.trap(errors.ClientError))
     except errors.AlaskaError as error:
-        streams.write_line(f"alas: {error}", sys.stderr)
-        return exit_status(error)
+        status = exit_status(error)
+        streams.write_line(f"alas: {advised(str(error), status)}", sys.stderr)
+        return status
 
 
 def exit_status(error: errors.AlaskaError) -> int:

@@ -19,6 +19,7 @@ from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import MOST_POSITION, to_octets
 from alaska.commands import shown, streams
+from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.values import NAME, PATTERN, POSITION_OR_AGE, Since, whole_number
@@ -96,7 +97,7 @@ def tail(connection: Connection, stream: str, pattern: str, match: str | None, *
 def _exit(outcome: tuple[int, str]) -> None:
     status, complaint = outcome
     if complaint:
-        streams.write_line(f"alas: {complaint}", sys.stderr)
+        streams.write_line(f"alas: {advised(complaint, status)}", sys.stderr)
     raise SystemExit(status)
 
 

@@ -70,9 +70,12 @@ class JSONTests(SystemTestCase):
         return found
 
     async def all_of(self, *lines: Sequence[str]) -> None:
-        """Run commands; each of them prints something."""
+        """Run commands; each of them prints something, if not at once: a worker reports itself every few seconds."""
         for words in lines:
-            self.assertTrue(await self.objects(*words), words)
+            for _ in range(20):
+                if found := await self.objects(*words):
+                    break
+            self.assertTrue(found, words)
 
     async def start(self) -> None:
         """Start a broker and a worker, and let them have something to show."""

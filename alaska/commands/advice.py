@@ -1,0 +1,22 @@
+"""What to do about errors that end a command: half a sentence that follows the error."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+NO_BROKER: Final = "is it running? alas doctor looks for the reason; -e or alas context names another endpoint"
+OTHER_LOGIN: Final = "give others (-u with --password-file, or --key with --server-key), or a context (alas context)"
+RULES: Final = "the access rules of the broker can allow it (docs/access.md)"
+_BY_RULES: Final = " may not "
+
+
+def advised(text: str, status: int) -> str:
+    """Return an error with which a command ends, with what to do about it, as far as its exit status tells that."""
+    if status == os.EX_UNAVAILABLE:
+        return f"{text}; {NO_BROKER}"
+    if status == os.EX_NOPERM and _BY_RULES in text:
+        return f"{text}; {RULES}"
+    if status == os.EX_NOPERM and "refused" not in text:
+        return f"{text}; {OTHER_LOGIN}"
+    return text
