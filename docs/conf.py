@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 intersphinx_mapping: dict[str, tuple[str, str | None]] = {}  # the build needs no network
 
-_OUTSIDE = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
+_UP = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
+_FILE = re.compile(r"^( *)<!-- file: (\S+) -->\n *```(\w+)$", re.MULTILINE)
 _PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "generated/changes.md",
@@ -65,19 +67,22 @@ _PAGES = {
 """Files outside of this folder, and the pages of the site with their text."""
 
 
-def _link(found: re.Match[str]) -> str:
+def _link(found: re.Match[str], *, page: str) -> str:
     """Return the end of a link to a file outside of this folder: its page, the file itself, or for a folder nothing."""
-    path, anchor = found[1].removeprefix("../"), found[2] or ""
+    target = (HERE / page).parent.joinpath(found[1]).resolve()
+    if HERE in target.parents:
+        return found[0]
+    path = target.relative_to(PROJECT).as_posix()
     if path in _PAGES:
-        return f"](/{_PAGES[path]}{anchor})"
-    is_file = (PROJECT / path).is_file() and not path.endswith(".md")
-    return found[0] if is_file else "]"
+        return f"](/{_PAGES[path]}{found[2] or ''})"
+    return found[0] if target.is_file() and target.suffix != ".md" else "]"
 
 
-def _rewrite_links(_app: Sphinx, name: str, source: list[str]) -> None:
-    """Let links to files outside of this folder lead to pages of the site."""
+def _rewrite(_app: Sphinx, name: str, source: list[str]) -> None:
+    """Let links to files outside of this folder lead to pages of the site, and name the files in blocks."""
     if "/" not in name or name.startswith("howto/"):
-        source[0] = _OUTSIDE.sub(_link, source[0])
+        source[0] = _UP.sub(partial(_link, page=name), source[0])
+        source[0] = _FILE.sub(r"\1```{code-block} \3\n\1:caption: \2\n", source[0])
     if name == "settings":
         source[0] = re.sub(r"\bdocs/([a-z]+)\.md\b", r"[\1](/\1.md)", source[0])
 
@@ -85,4 +90,4 @@ def _rewrite_links(_app: Sphinx, name: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> None:
     """Write the generated pages, and have links rewritten."""
     write_pages(HERE / "generated")
-    app.connect("source-read", _rewrite_links)
+    app.connect("source-read", _rewrite)
