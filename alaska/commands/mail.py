@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.request import as_object
 from alaska.commands.speaking import Content
+from alaska.commands.tail import print_line
 from alaska.commands.term_options import term_options, terms_of
 from alaska.commands.values import DURATION, NAME, whole_number
 from alaska.interfaces import Reactor
@@ -156,7 +156,7 @@ class Printing:
         if client is None or self._is_enough:
             return
         line = as_object(delivery) if self._as_json else as_text(delivery)
-        if not _write(line):
+        if not print_line(line):
             self._end(os.EX_IOERR)
             return
         client.confirm(delivery)
@@ -178,12 +178,3 @@ def as_text(delivery: Delivery) -> str:
     """Return mail as a line: sender, subject, and the frames of its content."""
     frames = " ".join(printable(frame) for frame in delivery.content)
     return f"{shown.name(delivery.sender)} {shown.name(delivery.subject)} {frames}".rstrip()
-
-
-def _write(line: str) -> bool:
-    try:
-        sys.stdout.buffer.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return False
-    return True
