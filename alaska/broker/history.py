@@ -55,11 +55,10 @@ class Ring:
         self._base: Totals | None = None
         self._peaks: Depths = ()
 
-    def add(self, now: float, totals: Totals, depths: Depths) -> bool:
-        """Take what is so now; return whether there is a new row."""
+    def add(self, now: float, totals: Totals, depths: Depths, since: float) -> bool:
+        """Take what is so now; return whether there is a new row. The first time, all was counted after ``since``."""
         if self._base is None:
-            self._began, self._base, self._peaks = now, totals, depths
-            return False
+            self._began, self._base, self._peaks = since, (0,) * len(totals), depths
         self._peaks = tuple(map(max, self._peaks, depths))
         seconds = now - self._began
         if seconds < self.step - SECONDS[0] / 2:
@@ -81,9 +80,9 @@ class Series:
         """The level that is stored."""
         return self.rings[-1]
 
-    def add(self, now: float, totals: Totals, depths: Depths) -> bool:
-        """Take what is so now; return whether a minute has ended."""
-        return [ring.add(now, totals, depths) for ring in self.rings][-1]
+    def add(self, now: float, totals: Totals, depths: Depths, since: float) -> bool:
+        """Take what is so now, and was not before ``since``; return whether a minute has ended."""
+        return [ring.add(now, totals, depths, since) for ring in self.rings][-1]
 
     def rows(self, span: float, now: float) -> list[Row]:
         """Return the rows of the last seconds: as fine as they are kept for so long, and coarser ones before them."""
@@ -105,6 +104,7 @@ class History:
         self._services: dict[bytes, Series] = {}
         self._census = Census(QUEUES_PER_TICK)
         self._next = 0.0
+        self._last_read: float | None = None
         self._hour = 0
         self.recents = Recents()
         self._stores = bool(state.store.is_durable) and not state.store.is_shared
@@ -136,13 +136,15 @@ class History:
         )
         letters = len(state.queues.dead_letters)
         depths = (counted.waiting, counted.in_flight, counted.delayed, letters, len(state.clients))
-        is_minute = self._broker.add(now, totals, depths)
+        # What is read for the first time has been counted since the last time, when it was not there.
+        since, self._last_read = now if self._last_read is None else self._last_read, now
+        is_minute = self._broker.add(now, totals, depths, since)
         for name, each in state.queues.measures.services.items():
             series = self._services.get(name)
             if series is None:
                 series = self._services[name] = Series(SECONDS, TENS, MINUTES)
-            series.add(now, _totals_of(each), self._depths_of(name))
-            self.recents.add(name, each, now)
+            series.add(now, _totals_of(each), self._depths_of(name), since)
+            self.recents.add(name, each, now, since)
         if is_minute:
             self.save(now)
 

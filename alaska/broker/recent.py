@@ -29,10 +29,12 @@ class Recents:
     def __init__(self) -> None:
         self._read: dict[bytes, deque[_Read]] = {}
 
-    def add(self, name: bytes, measures: QueueMeasures, now: float) -> None:
-        """Take what a service has done so far, unless that was taken a moment ago."""
-        reads = self._read.setdefault(name, deque(maxlen=MOST))
-        if not reads or now - reads[-1].time >= STEP_SECONDS:
+    def add(self, name: bytes, measures: QueueMeasures, now: float, since: float) -> None:
+        """Take what a service has done so far, unless that was just taken; a new one has begun at ``since``."""
+        reads = self._read.get(name)
+        if reads is None:
+            reads = self._read[name] = deque((_nothing(measures, since),), maxlen=MOST)
+        if now - reads[-1].time >= STEP_SECONDS:
             reads.append(_now(measures, now))
 
     def of(self, name: bytes, measures: QueueMeasures, now: float) -> shown.Recent | None:
@@ -63,3 +65,9 @@ def _now(measures: QueueMeasures, now: float) -> _Read:
     waiting = measures.waiting.read().counts
     waited = [waiting[0] + measures.immediate, *waiting[1:]]
     return _Read(now, measures.running.read(), waited, failed)
+
+
+def _nothing(measures: QueueMeasures, now: float) -> _Read:
+    ran = measures.running.read()
+    zeros = [0] * len(ran.counts)
+    return _Read(now, Reading(ran.bounds, zeros, 0.0), zeros, 0)

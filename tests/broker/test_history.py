@@ -13,7 +13,7 @@ def series_of(*rates: int, seconds: int) -> Series:
     """Return a series with a second of each rate, again and again."""
     series, total = Series(SECONDS, TENS, MINUTES), 0
     for second in range(seconds + 1):
-        series.add(float(second), (total, 0, 0, 0, 0), (second, 0, 0, 0, 0))
+        series.add(float(second), (total, 0, 0, 0, 0), (second, 0, 0, 0, 0), float(second))
         total += rates[second % len(rates)]
     return series
 
@@ -47,7 +47,7 @@ class SeriesTests(BrokerTestCase):
         """What is older than the fine rows comes from the coarse ones, also after a pause."""
         series = Series(SECONDS, TENS, MINUTES)
         for second in (*range(121), *range(4000, 4004)):
-            series.add(float(second), (second, 0, 0, 0, 0), (0, 0, 0, 0, 0))
+            series.add(float(second), (second, 0, 0, 0, 0), (0, 0, 0, 0, 0), float(second))
         series.rings[0].rows.clear()
         times = [row[0] for row in series.rows(86_400, 4003.0)]
         self.assertEqual(times, [60.0, 120.0, 4000.0])
@@ -105,6 +105,18 @@ class HistoryTests(BrokerTestCase):
         later = state.history.recents.of(b"svc", own, self.now)
         assert later is not None
         self.assertEqual((later.succeeded, later.p50), (0, None))
+
+    def test_first_second(self) -> None:
+        """What a service does in its first second counts, also if it is known for less than that."""
+        self.open("c")
+        self.pass_time(1.1, "c")
+        self.open("w", OFFER, credit=100)
+        self.work(3)
+        own = self.broker.queues.measures.services[b"svc"]
+        recent = self.broker.administration.history.recents.of(b"svc", own, self.now)
+        assert recent is not None
+        self.assertEqual(recent.succeeded, 3)
+        self.assertAlmostEqual(max(filter(None, self.page("svc").values["succeeded"])), 3, delta=0.5)
 
 
 class StoredHistoryTests(DurableTestCase):

@@ -17,6 +17,9 @@ from tests.ports import free_endpoint
 from tests.project.pages import Block, is_shown, steps, without_varying
 
 SECONDS = 120
+SHOWN_WITHIN = 15
+"""Seconds in which a list shows what has just happened: workers and the broker report once a second or less often."""
+LIST = re.compile(r"alas (clients|mailboxes|queues|running|scripts|services|status|streams|workers)\b")
 SETTINGS = """\
 mlm_server
     store
@@ -95,6 +98,18 @@ class PageRig:
         path.write_text(self._here(text), encoding="utf-8")
 
     def _run(self, command: str, expected: str) -> None:
+        """Run a command; a list that has not yet what is shown is asked for again, as a reader would."""
+        deadline = time.monotonic() + SHOWN_WITHIN
+        printed = self._printed(command)
+        while LIST.match(command) and not is_shown(expected, printed) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            printed = self._printed(command)
+        if not is_shown(expected, printed):
+            shown, real = without_varying(expected), without_varying(printed)
+            raise PageFailed(f"$ {command}\nshown:\n{shown}\nprinted:\n{real}\nas it is:\n{printed}\n{self._logs()}")
+
+    def _printed(self, command: str) -> str:
+        """Return what a command prints on both outputs, with the ports of the page."""
         try:
             ended = subprocess.run(
                 ["bash", "-o", "pipefail", "-c", self._here(command)],
@@ -108,10 +123,7 @@ class PageRig:
             )
         except subprocess.TimeoutExpired as error:
             raise PageFailed(f"$ {command}\ndoes not end; {self._logs()}") from error
-        printed = self._there(ended.stdout.decode("utf-8", "replace"))
-        if not is_shown(expected, printed):
-            shown, real = without_varying(expected), without_varying(printed)
-            raise PageFailed(f"$ {command}\nshown:\n{shown}\nprinted:\n{real}\nas it is:\n{printed}\n{self._logs()}")
+        return self._there(ended.stdout.decode("utf-8", "replace"))
 
     def _start(self, name: str, command: str, expected: list[str]) -> None:
         environment = dict(self._environment)
