@@ -95,6 +95,13 @@ class PoolCase(SynchronousTestCase):
 
     def hold(self, subject: bytes) -> Event:
         """Submit a request that runs until the returned event is set; return when it has begun."""
+        begun, release = self.make_held(subject)
+        self.submit(subject)
+        self.assertTrue(begun.wait(SECONDS))
+        return release
+
+    def make_held(self, subject: bytes) -> tuple[Event, Event]:
+        """Let requests with a subject set the first event when they begin, and run until the second one is set."""
         begun, release = Event(), Event()
 
         def work() -> None:
@@ -103,6 +110,4 @@ class PoolCase(SynchronousTestCase):
 
         self.addCleanup(release.set)
         self.runners.work[subject] = work
-        self.submit(subject)
-        self.assertTrue(begun.wait(SECONDS))
-        return release
+        return begun, release
