@@ -62,6 +62,9 @@ class PageRig:
         """Do what a block shows; raise :exc:`PageFailed` if that is not so."""
         if block.kind == "file":
             self._write(block.name, block.text)
+        elif block.kind == "settings":
+            self._write(block.name, block.text)
+            self._check(block)
         elif block.kind == "system":
             self._start("system", "twistd -n alaska --config alaska.cfg", ["...Alaska worker ready..."])
         elif block.kind == "stop":
@@ -75,6 +78,12 @@ class PageRig:
         elif block.kind == "lua":
             self._write("block.lua", block.text)
             self._run("printf '{}' | alas run block.lua >/dev/null", "")
+
+    def _check(self, block: Block) -> None:
+        """Have a settings file checked by the program that it is for."""
+        program = "alaska" if re.search(r"^worker", block.text, re.MULTILINE) else "malamute"
+        check = f"twistd {program} --config {block.name} --check-config"
+        self._run(check, f"{block.name}: the configuration is valid")
 
     def close(self) -> None:
         """End the programs that run, and a daemon that a page has left behind."""

@@ -6,8 +6,13 @@ A page has these blocks, each of which may follow an HTML comment that says what
 - ``<!-- terminal: NAME -->`` before one: the command goes on running; its output is awaited. ``<!-- stop: NAME -->``
   ends it.
 - ``<!-- file: NAME -->``: a file that is written.
+- ``<!-- settings: NAME -->``: a settings file, or a part of one, which is written, and checked by its program.
 - ``<!-- lua -->`` and ``<!-- output -->``: a script that is run by itself; text that a program has printed.
+- ``<!-- tested: MODULE -->``: what this module of tests reads and checks, such as commands for root.
 - ``<!-- not run: REASON -->``: what a test cannot run.
+
+Blocks may be indented, as in a list.
+
 
 ``<!-- system -->`` starts a worker with a broker, with ``alaska.cfg`` and, if the page has one, ``malamute.cfg``.
 """
@@ -24,10 +29,11 @@ from tests import PROJECT
 
 DOCS = PROJECT / "docs"
 _TOKEN = re.compile(
-    r"^<!-- (?P<mark>(?:file|terminal|stop|not run): [^>]+?|system|lua|output) -->\n"
-    r"|^(?P<fence>```|~~~)(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=fence)[ ]*$",
+    r"^[ ]*<!-- (?P<mark>(?:file|settings|terminal|stop|tested|not run): [^>]+?|system|lua|output) -->\n"
+    r"|^(?P<indent>[ ]*)(?P<fence>```|~~~)(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=indent)(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
+_INDENTED = re.compile(r"(?<=\n\n) {4}(?![-*] |\d+\. )\S")
 _ALONE = ("system", "stop")
 _DIRECTIVE = re.compile(r"\{(toctree|image|figure|eval-rst|automodule|grid|note|tip)\}")
 _VARYING = (
@@ -41,6 +47,18 @@ _VARYING = (
     (r"\b\d+(\.\d+)?/s", "RATE"),
     (r"[ \t]+", " "),
 )
+
+
+_NOT_YET = frozenset(
+    (
+        *("CONTRIBUTING", "CHANGELOG", "docs/http", "docs/clients", "docs/metrics", "docs/traces", "docs/lua"),
+        *("docs/patterns", "docs/isolation", "docs/protocol", "docs/functions", "docs/page", "docs/python/aio"),
+        *("docs/python/client", "docs/python/errors", "docs/python/index", "docs/python/sync", "docs/python/testing"),
+        *("docs/operation", "docs/administration", "docs/backup", "docs/security", "docs/access", "docs/schedules"),
+        *("docs/containers", "docs/tuning"),
+    )
+)
+"""Pages whose blocks are not all run yet."""
 
 
 class Block(NamedTuple):
@@ -62,9 +80,18 @@ class Step(NamedTuple):
 
 def pages() -> list[Path]:
     """Return the pages all of whose blocks are run."""
-    names = ("tutorial", "concepts", "troubleshooting", "alas", "from-*", "howto/*")
-    found = sorted(path for name in names for path in DOCS.glob(f"{name}.md"))
-    return [*PROJECT.glob("README.md"), *found]
+    found = sorted(
+        path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in ("generated", "_build")
+    )
+    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    found += [PROJECT / name for name in names if (PROJECT / name).exists()]
+    return [path for path in found if path.relative_to(PROJECT).with_suffix("").as_posix() not in _NOT_YET]
+
+
+def indented_blocks(text: str) -> list[int]:
+    """Return the lines of blocks of code without a fence, which can have neither a mark nor a language."""
+    without = _TOKEN.sub(lambda found: "x" + "\n" * found[0].count("\n"), text)
+    return [without.count("\n", 0, found.start()) + 1 for found in _INDENTED.finditer(without)]
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -79,7 +106,8 @@ def blocks(text: str) -> Iterator[Block]:
                 kind, name = "", ""
         elif not _DIRECTIVE.match(found["language"]):
             language = found["language"].strip()
-            yield Block(kind or ("run" if language == "console" else ""), name, language, found["text"], line)
+            code = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
+            yield Block(kind or ("run" if language == "console" else ""), name, language, code, line)
             kind, name = "", ""
 
 

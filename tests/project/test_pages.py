@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import PROJECT
 from tests.project.page_rig import PageFailed, PageRig
-from tests.project.pages import Block, blocks, is_shown, pages, steps
+from tests.project.pages import Block, blocks, indented_blocks, is_shown, pages, steps
 
 MOST_NOT_RUN = 15
 """Blocks that no test runs, each of which has a reason."""
@@ -30,6 +30,14 @@ class ReadingTests(SynchronousTestCase):
                 Block("run", "", "console", "$ a\nb\n", 9),
             ],
         )
+
+    def test_indented(self) -> None:
+        """A block in a list is read without its indentation; one without a fence is found."""
+        self.assertEqual(
+            list(blocks("1. text\n\n   <!-- file: a -->\n   ```text\n   x\n     y\n   ```\n")),
+            [Block("file", "a", "text", "x\n  y\n", 4)],
+        )
+        self.assertEqual(indented_blocks("a\n\n    b\n\n```text\n\n    c\n```\n\n    - d\n"), [3])
 
     def test_steps(self) -> None:
         """A command may have several lines, and prints those up to the next command."""
@@ -52,8 +60,13 @@ class BlockTests(SynchronousTestCase):
         """Each block is run, written or compared, or says why it is not; few do."""
         left = []
         for path in pages():
-            for block in blocks(path.read_text(encoding="utf-8")):
+            text = path.read_text(encoding="utf-8")
+            self.assertEqual(indented_blocks(text), [], f"{path.name} has blocks without a fence")
+            for block in blocks(text):
                 self.assertTrue(block.kind, f"{path.name}:{block.line} is not run")
+                if block.kind == "tested":
+                    module = PROJECT.joinpath(*block.name.split(".")).with_suffix(".py")
+                    self.assertIn(path.name, module.read_text(encoding="utf-8"), f"{path.name}:{block.line}")
                 left += [f"{path.name}:{block.line}"] if block.kind == "not run" else []
         self.assertLess(len(left), MOST_NOT_RUN, left)
 
