@@ -14,11 +14,13 @@ from pathlib import Path
 
 from tests import PROJECT
 from tests.ports import free_endpoint
-from tests.project.pages import Block, is_shown, steps, without_varying
+from tests.project.pages import RANDOM, Block, is_shown, steps, without_varying
 
 SECONDS = 120
 SHOWN_WITHIN = 15
 """Seconds in which a list shows what has just happened: workers and the broker report once a second or less often."""
+ASSIGNMENT = re.compile(r"([A-Z_]+)=(\S*|\$\(.*\))")
+"""A command that only sets a variable, which later commands of the page have."""
 LIST = re.compile(r"alas (clients|mailboxes|queues|running|scripts|services|status|streams|workers)\b")
 SETTINGS = """\
 mlm_server
@@ -42,6 +44,7 @@ class PageRig:
         self._folder = folder
         self._ports = {str(9999): _port(), str(9998): _port()}
         self._programs: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+        self._printed_for: dict[str, str] = {}
         for name in ("services", "examples"):
             shutil.copytree(PROJECT / name, folder / name)
         self._write("alaska.cfg", (PROJECT / "alaska.cfg").read_text(encoding="utf-8"))
@@ -74,7 +77,10 @@ class PageRig:
             self._start(block.name, step.command, step.output)
         elif block.kind == "run":
             for step in steps(block.text):
-                self._run(step.command, "\n".join(step.output))
+                if assignment := ASSIGNMENT.fullmatch(step.command):
+                    self._set(*assignment.groups())
+                else:
+                    self._run(step.command, "\n".join(step.output))
         elif block.kind == "lua":
             self._write("block.lua", block.text)
             self._run("printf '{}' | alas run block.lua >/dev/null", "")
@@ -92,8 +98,14 @@ class PageRig:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int(self._folder.joinpath("twistd.pid").read_text(encoding="ascii")), signal.SIGTERM)
 
+    def _set(self, name: str, value: str) -> None:
+        """Set a variable for the commands that follow."""
+        self._environment[name] = self._printed(f"printf %s {value}")
+
     def _here(self, text: str) -> str:
-        """Return text of the page with the ports of this rig."""
+        """Return text of the page with the ports of this rig, and the trackers and tokens that it has printed."""
+        for shown, printed in self._printed_for.items():
+            text = text.replace(shown, printed)
         return re.sub(r"(127\.0\.0\.1|localhost|\*):(999[89])\b", lambda m: f"{m[1]}:{self._ports[m[2]]}", text)
 
     def _there(self, text: str) -> str:
@@ -116,6 +128,9 @@ class PageRig:
         if not is_shown(expected, printed):
             shown, real = without_varying(expected), without_varying(printed)
             raise PageFailed(f"$ {command}\nshown:\n{shown}\nprinted:\n{real}\nas it is:\n{printed}\n{self._logs()}")
+        random = [RANDOM.findall(text) for text in (expected, printed)]
+        if len(random[0]) == len(random[1]):
+            self._printed_for.update(zip(*random, strict=True))
 
     def _printed(self, command: str) -> str:
         """Return what a command prints on both outputs, with the ports of the page."""

@@ -2,17 +2,19 @@
 
 A page has these blocks, each of which may follow an HTML comment that says what it is:
 
-- ``console``: after ``$`` a command, which is run, then its output, which is compared. ``...`` stands for any text.
+- ``console``: after ``$`` a command, which is run, then its output, which is compared. ``...`` stands for any text. A
+  variable that a command sets (``NAME=...``) is known to the commands after it.
 - ``<!-- terminal: NAME -->`` before one: the command goes on running; its output is awaited. ``<!-- stop: NAME -->``
   ends it.
 - ``<!-- file: NAME -->``: a file that is written.
 - ``<!-- settings: NAME -->``: a settings file, or a part of one, which is written, and checked by its program.
 - ``<!-- lua -->`` and ``<!-- output -->``: a script that is run by itself; text that a program has printed.
 - ``<!-- tested: MODULE -->``: what this module of tests reads and checks, such as commands for root.
+  ``<!-- tested lua: MODULE -->`` says so of all blocks of a language from there on.
+- ``<!-- syntax -->``: the form of something, which is no code.
 - ``<!-- not run: REASON -->``: what a test cannot run.
 
 Blocks may be indented, as in a list.
-
 
 ``<!-- system -->`` starts a worker with a broker, with ``alaska.cfg`` and, if the page has one, ``malamute.cfg``.
 """
@@ -29,17 +31,21 @@ from tests import PROJECT
 
 DOCS = PROJECT / "docs"
 _TOKEN = re.compile(
-    r"^[ ]*<!-- (?P<mark>(?:file|settings|terminal|stop|tested|not run): [^>]+?|system|lua|output) -->\n"
+    r"^[ ]*<!-- (?P<mark>(?:file|settings|terminal|stop|tested(?: \w+)?|not run): [^>]+?|system|lua|output|syntax)"
+    r" -->\n"
     r"|^(?P<indent>[ ]*)(?P<fence>```|~~~)(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=indent)(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
 _INDENTED = re.compile(r"(?<=\n\n) {4}(?![-*] |\d+\. )\S")
 _ALONE = ("system", "stop")
 _DIRECTIVE = re.compile(r"\{(toctree|image|figure|eval-rst|automodule|grid|note|tip)\}")
+RANDOM = re.compile(r"(?<![\w-])(?:[0-9a-f]{16,64}|[\w-]{43})(?![\w-])")
+"""Trackers, hashes and tokens. Where a page has one that a command has printed, later commands get the real one."""
 _VARYING = (
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?", "TIME"),
     (r"\b\d{8}T\d{6}\b", "TIME"),
-    (r"\b[0-9a-f]{16,32}\b", "ID"),
+    (RANDOM.pattern, "ID"),
+    (r"\b1[5-9]\d{8}\.\d+\b", "TIME"),
     (r"\b(\w{2,8})::[\w.-]+::\d+(-[0-9A-F]{4})?", r"\1::ADDRESS"),
     (r"\bprocess \d+\b", "process NUMBER"),
     (r"\b\d+(\.\d+)?( ?(us|ms|s|min|h|MB|KiB|MiB|GiB))\b", "AMOUNT"),
@@ -51,9 +57,8 @@ _VARYING = (
 
 _NOT_YET = frozenset(
     (
-        *("CONTRIBUTING", "CHANGELOG", "docs/http", "docs/clients", "docs/metrics", "docs/traces", "docs/lua"),
-        *("docs/patterns", "docs/isolation", "docs/protocol", "docs/functions", "docs/page", "docs/python/aio"),
-        *("docs/python/client", "docs/python/errors", "docs/python/index", "docs/python/sync", "docs/python/testing"),
+        *("CONTRIBUTING", "docs/http", "docs/clients", "docs/metrics", "docs/traces", "docs/lua"),
+        *("docs/patterns", "docs/isolation", "docs/page", "benchmarks/README"),
         *("docs/operation", "docs/administration", "docs/backup", "docs/security", "docs/access", "docs/schedules"),
         *("docs/containers", "docs/tuning"),
     )
@@ -83,7 +88,7 @@ def pages() -> list[Path]:
     found = sorted(
         path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in ("generated", "_build")
     )
-    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
     found += [PROJECT / name for name in names if (PROJECT / name).exists()]
     return [path for path in found if path.relative_to(PROJECT).with_suffix("").as_posix() not in _NOT_YET]
 
@@ -97,6 +102,7 @@ def indented_blocks(text: str) -> list[int]:
 def blocks(text: str) -> Iterator[Block]:
     """Yield the blocks of a page, and the marks that stand alone. Directives of the site are left out."""
     kind, name = "", ""
+    tested: dict[str, str] = {}
     for found in _TOKEN.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         if found["mark"]:
@@ -104,9 +110,14 @@ def blocks(text: str) -> Iterator[Block]:
             if kind in _ALONE:
                 yield Block(kind, name, "", "", line)
                 kind, name = "", ""
+            elif kind.startswith("tested "):
+                tested[kind.removeprefix("tested ")] = name
+                kind, name = "", ""
         elif not _DIRECTIVE.match(found["language"]):
             language = found["language"].strip()
             code = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
+            if not kind and language in tested:
+                kind, name = "tested", tested[language]
             yield Block(kind or ("run" if language == "console" else ""), name, language, code, line)
             kind, name = "", ""
 

@@ -39,6 +39,13 @@ class ReadingTests(SynchronousTestCase):
         )
         self.assertEqual(indented_blocks("a\n\n    b\n\n```text\n\n    c\n```\n\n    - d\n"), [3])
 
+    def test_tested_language(self) -> None:
+        """All blocks of a language may be those of a module of tests."""
+        page = "<!-- tested lua: tests.x -->\n\n```lua\n1\n```\n\n<!-- syntax -->\n```lua\n2\n```\n\n```text\n3\n```\n"
+        self.assertEqual(
+            [(block.kind, block.name) for block in blocks(page)], [("tested", "tests.x"), ("syntax", ""), ("", "")]
+        )
+
     def test_steps(self) -> None:
         """A command may have several lines, and prints those up to the next command."""
         self.assertEqual(steps("$ a \\\n  b\nc\n$ d\n"), [("a \\\n  b", ["c"]), ("d", [])])
