@@ -80,7 +80,7 @@ class DeliveryTimeTests(DeliveryCase):
         """Messages of a script known to be fast are delivered as soon as it turns out to be slow."""
         source = BUSY + "send('a', 1) if alaskaContext ~= '' then work() end send('b', 2)"
         self.outcome(source)
-        fast = []
+        fast: list[tuple[list[bytes], list[Outcome]]] = []
         while len(fast) < 5 and ([b"a", b"b"], []) not in fast:  # one of them may be slow on a busy machine
             self.deliveries.clear()
             fast.append((self.subjects(self.outcome_of("script")), list(self.deliveries)))
