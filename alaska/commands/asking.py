@@ -94,7 +94,8 @@ async def conversation(broker: AdminClient, talk: Talk) -> str | Answer:
 def _print(result: str | Answer) -> int:
     text, status = (result, 0) if isinstance(result, str) else result
     if text:
-        streams.write_line(text)
+        # What a broker or a worker says of itself is in it, too.
+        streams.write_line(streams.safe(text))
     return status
 
 

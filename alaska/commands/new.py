@@ -47,7 +47,7 @@ def new(name: str, config: Path | None, as_json: bool) -> None:
 
     Files that exist are never overwritten. Requests with the subject NAME run the script at once.
     """
-    if not name.isprintable() or name.startswith(".") or Path(name).name != name:
+    if not name or not name.isprintable() or name.startswith(".") or Path(name).name != name:
         raise click.UsageError("the name of a script must be that of a file, without a folder")
     name = name.removesuffix(".lua")
     folder = settings.load(config).scripts_dir

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import click
-import msgspec
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from alaska import errors
@@ -118,4 +117,4 @@ def as_object(delivery: Delivery) -> str:
         },
         "content": [shown.content(frame) for frame in delivery.content],
     }
-    return msgspec.json.encode(found).decode()
+    return shown.lines([found])

@@ -28,6 +28,8 @@ from alaska.worker.requester import Asked
 SUFFIX = "_test.lua"
 PATIENCE_SECONDS = 1.0
 """How long after its time limit a script is considered stuck."""
+FILE_SECONDS = 300.0
+"""How long the tests of a file may take together."""
 _SCRIPT = "testing.lua"
 
 
@@ -50,10 +52,13 @@ def files_of(path: Path) -> list[Path]:
     return sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
 
 
-def run_tests(file: Path, settings: WorkerSettings, report: Callable[[Result], None]) -> None:
+def run_tests(
+    file: Path, settings: WorkerSettings, report: Callable[[Result], None], seconds: float = FILE_SECONDS
+) -> None:
     """Run the tests of a file, and report each when it has ended.
 
-    A file that cannot be read or does not compile, and one without tests, is a test that has failed.
+    A file that cannot be read or does not compile, one without tests, and one that takes longer than ``seconds``, is a
+    test that has failed.
     """
     began = monotonic()
     tests: list[Result] = []
@@ -62,14 +67,14 @@ def run_tests(file: Path, settings: WorkerSettings, report: Callable[[Result], N
         tests.append(result)
         report(result)
 
-    why = _run(file, settings, add)
+    why = _run(file, settings, add, seconds)
     if why is None and not tests:
         why = "there are no tests in it"
     if why is not None:
         report(Result(file, "", why, monotonic() - began))
 
 
-def _run(file: Path, settings: WorkerSettings, report: Callable[[Result], None]) -> str | None:
+def _run(file: Path, settings: WorkerSettings, report: Callable[[Result], None], seconds: float) -> str | None:
     """Run the tests of a file; return why that is not possible, or None."""
     script = file.with_name(file.name.removesuffix(SUFFIX) + ".lua")
     if not file.name.endswith(SUFFIX):
@@ -81,13 +86,20 @@ def _run(file: Path, settings: WorkerSettings, report: Callable[[Result], None])
     if not script.exists():
         return f"there is no {script.name} beside it"
     # The test may run the script often, and waits for it.
-    outer = replace(settings, scripts_timeout=0, scripts_sends=None, scripts_sends_size=None, pool_isolation="thread")
+    most = max(1, round(seconds * 1000))
+    outer = replace(
+        settings, scripts_timeout=most, scripts_sends=None, scripts_sends_size=None, pool_isolation="thread"
+    )
     with TemporaryDirectory() as folder:
         path = Path(folder, _SCRIPT)
         path.write_bytes(resources.files(__package__).joinpath(_SCRIPT).read_bytes())
         bench = Bench(outer, Path(folder), Tester(file, script, settings, report))
-        outcome = bench.run(Request(b"", b"", b"testing", b"", (source, os.fsencode(file.name))))
+        request = Request(b"", b"", b"testing", b"", (source, os.fsencode(file.name)))
+        began = monotonic()
+        outcome = bench.run(request, seconds + PATIENCE_SECONDS)
         bench.close()
+    if outcome.error is not None and monotonic() - began >= seconds:
+        return f"its tests took longer than {seconds:g} s (--time-limit)"
     return None if outcome.error is None else str(outcome.error)
 
 

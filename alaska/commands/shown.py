@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ from alaska.names import printable
 _UNITS = ("d", 86400.0), ("h", 3600.0), ("m", 60.0)
 _SIZES = ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)
 
+_NOT_ASCII = re.compile("[^ -~]")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: an object a line.")
 """The option with which a command prints JSON."""
 
@@ -30,9 +33,15 @@ def lines(items: Iterable[msgspec.Struct | dict[str, Any]]) -> str:
 
 def _line(item: msgspec.Struct | dict[str, Any]) -> str:
     try:
-        return msgspec.json.encode(item).decode()
+        line = msgspec.json.encode(item).decode()
     except UnicodeEncodeError:  # the name of a file may have octets that are not UTF-8
         return json.dumps(item)
+    # JSON may have control characters above ASCII as they are; some terminals obey them.
+    return line if line.isprintable() else _NOT_ASCII.sub(_escaped, line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def content(frame: bytes) -> str:
@@ -65,6 +74,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = ""
     """
     if not rows:
         return empty
+    rows = [[printable(text) for text in row] for row in rows]
     return _drawn(columns, rows) if is_drawn() else _plain(columns, rows)
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
+
+from alaska.names import printable
+
+_KEPT = re.compile("(\x1b\\[[0-9;]*m|[\n\t])")
+"""Control characters that change nothing but the look: colours, as in tables, and white space."""
 
 
 def replace_closed() -> None:
@@ -45,9 +51,25 @@ def read(most: int = -1) -> bytes:
         raise
 
 
+def safe(text: str) -> str:
+    """Return a text whose control characters are escaped: some of them would let a terminal do what others want.
+
+    Line ends, tabs and colours stay.
+    """
+    if text.isprintable():
+        return text
+    parts = _KEPT.split(text)
+    return "".join(part if at % 2 else printable(part) for at, part in enumerate(parts))
+
+
 def write_line(text: str, stream: TextIO | None = None) -> None:
-    """Write a line to the standard output or another stream; errors are ignored."""
+    """Write a line to the standard output or another stream; errors are ignored.
+
+    On the standard error, where names and reasons of others are part of sentences, it is made :func:`safe`.
+    """
     stream = stream or sys.stdout
+    if stream is sys.stderr:
+        text = safe(text)
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     write(f"{text}\n".encode(stream.encoding or "utf-8", "backslashreplace"), stream)

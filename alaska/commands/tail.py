@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import click
-import msgspec
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import react
 
@@ -218,7 +217,7 @@ def as_text(delivery: Delivery) -> str:
 
 def as_json(delivery: Delivery) -> str:
     """Return a record as a JSON object; octets that are not UTF-8 are escaped as in other output."""
-    shown = {
+    fields = {
         "position": delivery.position,
         "time": _time(delivery),
         "sender": _name(delivery.sender),
@@ -226,7 +225,7 @@ def as_json(delivery: Delivery) -> str:
         "headers": {_name(name): _text(to_octets(value)) for name, value in delivery.headers.items()},
         "content": [_text(frame) for frame in delivery.content],
     }
-    return msgspec.json.encode(shown).decode()
+    return shown.lines([fields])
 
 
 def _name(text: str) -> str:

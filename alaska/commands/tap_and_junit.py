@@ -28,7 +28,7 @@ def as_tap(results: Sequence[Result]) -> str:
     lines = ["TAP version 14", f"1..{len(results)}"]
     for number, result in enumerate(results, 1):
         # A # would begin a directive.
-        name = f"{result.file}: {result.name}".replace("#", r"\#").replace("\n", " ")
+        name = f"{result.file}: {result.name}".replace("#", r"\#").replace("\n", " ").replace("\r", " ")
         lines.append(f"{'' if result.has_passed else 'not '}ok {number} - {name}")
         if not result.has_passed:
             lines += ["  ---", "  message: |", _indented(result.why, 4), "  ..."]
@@ -48,12 +48,17 @@ def junit(results: Sequence[Result]) -> bytes:
     for file, of_file in by_file.items():
         seconds = f"{sum(result.seconds for result in of_file):.3f}"
         suite = ElementTree.SubElement(
-            root, "testsuite", name=str(file), tests=str(len(of_file)), failures=_failures(of_file), time=seconds
+            root,
+            "testsuite",
+            name=_allowed(str(file)),
+            tests=str(len(of_file)),
+            failures=_failures(of_file),
+            time=seconds,
         )
         for result in of_file:
             name = _allowed(result.name or "(file)")
             case = ElementTree.SubElement(
-                suite, "testcase", classname=file.stem, name=name, time=f"{result.seconds:.3f}"
+                suite, "testcase", classname=_allowed(file.stem), name=name, time=f"{result.seconds:.3f}"
             )
             if not result.has_passed:
                 failure = ElementTree.SubElement(case, "failure", message=_allowed(result.why.split("\n")[0]))

@@ -9,9 +9,10 @@ import click
 
 from alaska.commands import settings, shown, streams
 from alaska.commands.command import Command
-from alaska.commands.script_tests import Result, files_of, run_tests
+from alaska.commands.script_tests import FILE_SECONDS, Result, files_of, run_tests
 from alaska.commands.speaking import failed
 from alaska.commands.tap_and_junit import as_line, as_tap, junit, summary
+from alaska.commands.values import DURATION
 
 _EPILOG = """\
 exit status: 0 if all tests have passed, 1 if not, 2 for a wrong command line
@@ -26,8 +27,18 @@ examples: alas test services/
 @settings.config_option
 @click.option("--tap", is_flag=True, help="Print the results in TAP.")
 @click.option("--junit", "junit_file", type=Path, metavar="FILE", help="Also write them to a file as JUnit does.")
+@click.option(
+    "--time-limit",
+    "seconds",
+    type=DURATION,
+    default=FILE_SECONDS,
+    metavar="TIME",
+    help="How long the tests of one file may take together (5m).",
+)
 @shown.json_option
-def test(paths: tuple[Path, ...], config: Path | None, tap: bool, junit_file: Path | None, as_json: bool) -> None:
+def test(
+    paths: tuple[Path, ...], config: Path | None, tap: bool, junit_file: Path | None, seconds: float, as_json: bool
+) -> None:  # fmt: skip
     """Run the tests of scripts: the files NAME_test.lua beside NAME.lua.
 
     A PATH is such a file, or a directory of them (default: the scripts directory of the settings). docs/lua.md says
@@ -42,13 +53,13 @@ def test(paths: tuple[Path, ...], config: Path | None, tap: bool, junit_file: Pa
             fields = {"file": str(result.file), "test": result.name, "passed": result.has_passed, "why": result.why}
             streams.write_line(shown.lines([{**fields, "seconds": result.seconds}]))
         elif not tap:
-            streams.write_line(as_line(result))
+            streams.write_line(streams.safe(as_line(result)))
 
     for path in paths or (loaded.scripts_dir,):
         for file in files_of(path):
-            run_tests(file, loaded, report)
+            run_tests(file, loaded, report, seconds)
     if tap:
-        streams.write_line(as_tap(results))
+        streams.write_line(streams.safe(as_tap(results)))
     if not results:
         raise failed("there are no tests: a file NAME_test.lua beside NAME.lua has those of NAME.lua")
     if junit_file is not None:

@@ -135,6 +135,15 @@ class FailureTests(ScriptTestCase):
         )
         self.assertIn("hello_test.lua:2: attempt", self.run_them("test('a', function() end)\nlocal x = nil + 1")[1].why)
 
+    def test_time(self) -> None:
+        """A file whose tests do not end fails after its time limit."""
+        file = self.folder / "hello_test.lua"
+        file.write_text("test('it', function() while true do end end)")
+        results: list[Result] = []
+        run_tests(file, WorkerSettings(), results.append, 0.2)
+        self.assertFalse(any(result.has_passed for result in results))
+        self.assertIn("0.2", results[-1].why)
+
     def test_no_worlds(self) -> None:
         """Tests have the sandbox of a script, and cannot reach the tester in another way."""
         self.assertEqual(self.why("expect(io, nil) expect(os.execute, nil)"), "")
@@ -159,6 +168,11 @@ class ReportTests(SynchronousTestCase):
         root = ElementTree.fromstring(junit(self.results))  # our own document
         self.assertEqual((root.get("tests"), root.get("failures")), ("2", "1"))
         self.assertEqual([case.get("name") for case in root.iter("testcase")], ["one # two", "(file)"])
+
+    def test_junit_of_odd_files(self) -> None:
+        """Also the names of files have no effect on that."""
+        root = ElementTree.fromstring(junit([Result(Path("a\x1b\udcff_test.lua"), "one", "", 0.01)]))
+        self.assertEqual([case.get("classname") for case in root.iter("testcase")], ["a\ufffd\ufffd_test"])
 
 
 class CommandTests(CommandCase):

@@ -9,7 +9,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.commands import shown
+from alaska.commands import shown, streams
 
 
 class Terminal(io.StringIO):
@@ -44,6 +44,28 @@ class TableTests(SynchronousTestCase):
         self.assertNotIn(color, self.table(Terminal(), TERM="xterm-256color", NO_COLOR="1"))
         self.assertFalse(shown.is_colored())
 
+    def test_control_characters(self) -> None:
+        """A cell has no control characters, on a terminal or not: they could make it do what a client wants."""
+        for stream in (io.StringIO(), Terminal()):
+            self.patch(sys, "stdout", stream)
+            text = shown.table(("NAME",), [("a\x1b]0;x\x07\x9b2J",)])
+            self.assertIn(r"a\x1b]0;x\x07\x9b2J", text)
+
+
+class SafeTests(SynchronousTestCase):
+    """Texts of others on a terminal."""
+
+    def test_escaped(self) -> None:
+        """Control characters are escaped, but line ends, tabs and colours stay."""
+        self.assertEqual(streams.safe("a\x1b[2J\r\x9b1m\nb\tc\x1b[31m"), "a\\x1b[2J\\r\\x9b1m\nb\tc\x1b[31m")
+
+    def test_errors(self) -> None:
+        """What a broker says in an error cannot control the terminal."""
+        errors = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        self.patch(sys, "stderr", errors)
+        streams.write_line("alas: no \x1b[2J\u202e", sys.stderr)
+        self.assertEqual(errors.buffer.getvalue(), b"alas: no \\x1b[2J\\u202e\n")
+
 
 class LineTests(SynchronousTestCase):
     """Lines of JSON."""
@@ -52,6 +74,13 @@ class LineTests(SynchronousTestCase):
         """The name of a file that is not UTF-8 does not keep a line from being JSON."""
         line = shown.lines([{"file": os.fsdecode(b"a\xff\n")}])
         self.assertEqual((json.loads(line)["file"], "\n" in line), ("a\udcff\n", False))
+
+    def test_control_characters(self) -> None:
+        """Control characters above ASCII, which JSON may have, are escaped as others are; the value is the same."""
+        line = shown.lines([{"name": "é\x7f\x9b\u202e\U000e0001"}])
+        self.assertTrue(line.isprintable())
+        self.assertIn("é", line)
+        self.assertEqual(json.loads(line)["name"], "é\x7f\x9b\u202e\U000e0001")
 
     def test_content(self) -> None:
         """Content is its text, or has escapes if it is not UTF-8."""

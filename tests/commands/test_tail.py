@@ -132,6 +132,13 @@ class TailTests(TailCase):
             },
         )
 
+    def test_json_is_printable(self) -> None:
+        """Subjects and content cannot control a terminal, in JSON either."""
+        self.tail("--json")
+        self.writer.publish("s", "a\x9b2J", "b\x7f\u202e", headers={"h": "\x9c"})
+        self.pass_time(0.1)
+        self.assertTrue(self.lines[0].isprintable())
+
 
 class LossTests(TailCase):
     """What is printed of missed records."""
