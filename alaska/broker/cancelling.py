@@ -6,7 +6,8 @@ no dead letter, and the request is not delivered again. Finding a message takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
+from itertools import chain
 
 from alaska import errors
 from alaska.admin import requests
@@ -16,7 +17,7 @@ from alaska.admin.text import to_name
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.searching import EARLY, in_turns, parts_of, unconfirmed, visit_part
 from alaska.errors import OperationFailed
-from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, rank_of
+from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName
 from alaska.mlm.properties import to_octets
 
 SEARCHED_PER_TURN = 500
@@ -53,7 +54,7 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
         yield from _visit_with_known_id(state, queue, to_name(which.id), visit)
     if not ended or which.tracker is not None:
         # Delayed ones first: meanwhile they may become due, and then they are in the parts that come later.
-        parts = sorted(parts_of(state, queue), key=lambda part: rank_of(part) != DELAYED)
+        parts = chain(parts_of(state, queue, delayed=True), parts_of(state, queue, delayed=False))
         is_done = yield from _visit_all(state, parts, which, visit)
         # Some may have been delivered meanwhile.
         told, more_untold = yield from _cancel_unconfirmed(state, wanted, which.force)
@@ -82,9 +83,7 @@ def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
         told, untold = yield from _cancel_unconfirmed(state, wanted, some.force)
         count = len(told)
     else:
-        is_delayed = some.state == "delayed"
-        parts = [part for part in parts_of(state, queue) if (rank_of(part) == DELAYED) == is_delayed]
-        for group in in_turns(parts):
+        for group in in_turns(parts_of(state, queue, delayed=some.state == "delayed")):
             for part in group:
                 is_done = (yield from visit_part(state, part, end, 0, SEARCHED_PER_TURN)) and is_done
             yield
@@ -163,7 +162,7 @@ def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], floa
         yield from _visit_with_known_id(state, queue, to_name(which.id), visit_known)
         if count:
             return Done(count=count)
-    parts = [part for part in parts_of(state, queue) if rank_of(part) == DELAYED]
+    parts = parts_of(state, queue, delayed=True)
     is_done = yield from _visit_all(state, parts, which, visit, visited)
     if is_done and not count:
         raise OperationFailed("there is no such delayed message", errors.NOT_FOUND)
@@ -172,7 +171,7 @@ def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], floa
 
 def _visit_all(
     state: BrokerState,
-    parts: list[PartName],
+    parts: Iterable[PartName],
     which: requests.OneMessage,
     visit: Callable[[Message], bool],
     visited: Callable[[], None] = lambda: None,

@@ -89,10 +89,10 @@ class Census:
         if not self._left:
             self._left = list(table.values())
             self._counting = Counted()
-        part, self._left = self._left[: self._at_once], self._left[self._at_once :]
+        part = self._next()
         before = self._counting
         services = [queue for queue in part if queue.name[0] is QueueKind.SERVICE]
-        unserved = [queue for queue in services if queue.waiting and queue.consumers.is_empty]
+        unserved = [queue for queue in services if queue.consumers.is_empty and queue.waiting]
         self._counting = Counted(
             before.services + len(services),
             before.mailboxes + len(part) - len(services),
@@ -106,6 +106,16 @@ class Census:
         if not self._left:
             self._counted = self._counting
         return self._counted
+
+    def _next(self) -> list[Queue]:
+        """Return the queues of the next call; each counts once for each of its priorities."""
+        parts = count = 0
+        for count, queue in enumerate(self._left, 1):  # noqa: B007  # it is used after the loop
+            parts += len(queue.parts)
+            if parts >= self._at_once:
+                break
+        found, self._left = self._left[:count], self._left[count:]
+        return found
 
 
 class _Queues:

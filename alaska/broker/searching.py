@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 
 from alaska.admin.pages import TURN_ITEMS
 from alaska.broker.broker_state import BrokerState
@@ -43,11 +44,17 @@ def visit_part(
     return waits < MOST_WAITS
 
 
-def parts_of(state: BrokerState, queue: QueueName | None) -> list[PartName]:
-    """Return the parts of a queue, or of all queues, with delayed messages last."""
+def parts_of(state: BrokerState, queue: QueueName | None, delayed: bool | None = None) -> Iterator[PartName]:
+    """Iterate over the parts of a queue, or of all queues that there are now; delayed messages come last.
+
+    ``delayed`` selects those with delayed messages, or the others.
+    """
     table = state.queues.table
-    names = [each.name for each in table.values()] if queue is None else [queue] if queue in table else []
-    return [part_of(name, rank) for name in names for rank in table[name].ranks]
+    for name in [each.name for each in table.values()] if queue is None else [queue]:
+        found = table.get(name)
+        for rank in () if found is None else found.ranks:
+            if delayed is None or (rank == DELAYED) == delayed:
+                yield part_of(name, rank)
 
 
 def unconfirmed(state: BrokerState, matches: Callable[[Message], bool]) -> Generator[None, None, list[Held]]:
@@ -55,11 +62,17 @@ def unconfirmed(state: BrokerState, matches: Callable[[Message], bool]) -> Gener
     found: list[Held] = []
     seen = 0
     for client in state.clients:
-        if seen > TURN_ITEMS:
+        leases = iter(list(client.leases.items()))
+        while True:
+            seen += 1
+            for lease, message in islice(leases, max(1, TURN_ITEMS - seen)):
+                seen += 1
+                if matches(message):
+                    found.append((client, lease, message))
+            if seen < TURN_ITEMS:
+                break  # there are no more
             seen = 0
             yield
-        seen += 1 + len(client.leases)
-        found += [(client, lease, message) for lease, message in client.leases.items() if matches(message)]
     return found
 
 
@@ -68,6 +81,7 @@ Held = tuple[Client, Lease, Message]
 
 
 def in_turns(parts: Iterable[PartName], size: int = 500) -> Iterator[list[PartName]]:
-    """Return parts in groups, each for one turn."""
-    every = list(parts)
-    return iter([every[at : at + size] for at in range(0, len(every), size)])
+    """Return parts in groups, each for one turn; a group is made when it is its turn."""
+    left = iter(parts)
+    while group := list(islice(left, size)):
+        yield group

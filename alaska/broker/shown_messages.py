@@ -5,7 +5,7 @@ A page is read from where the one before has ended, so that a long queue is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 import msgspec
 
@@ -17,12 +17,14 @@ from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.cancelling import named_queue
 from alaska.broker.clients import Client, Lease
-from alaska.broker.searching import MOST_WAITS, Held, parts_of, unconfirmed
+from alaska.broker.searching import MOST_WAITS, Held, unconfirmed
 from alaska.broker.terms import priority_of
-from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, name_of, rank_of
+from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, name_of, part_of, rank_of
 from alaska.mlm.properties import to_octets
 
 READ_PER_TURN = 200
+PARTS_PER_TURN = 2000
+"""The number of parts of queues, one for each priority, that one turn looks at."""
 STATES = ("running", "waiting", "delayed")
 _KINDS = (QueueKind.SERVICE, QueueKind.MAILBOX)
 _SHAPE = (int, int, bytes, int, int)
@@ -40,16 +42,19 @@ def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.
     after = read_key(query.after, _SHAPE)
     items: Items = {}
     room = _Room(query.limit)
-    total = _total(state, queue, query.state)
+    total = yield from _total(state, queue, query.state)
     if query.state in (None, "running"):
         held = yield from unconfirmed(state, lambda message: queue in (None, message.queue))
         total += len(held)
         if after is None or after[0] == 0:
             _add_running(state, items, held, after, room, time)
-    for key, part in sorted((_key_of(part), part) for part in parts_of(state, queue)):
+    for at, part in enumerate(_in_order(state, queue, query.state)):
+        if at and not at % PARTS_PER_TURN:
+            yield
         if room.is_full:
             break
-        if query.state in (None, STATES[key[0]]) and (after is None or key >= after[:4]):
+        key = _key_of(part)
+        if after is None or key >= after[:4]:
             position = after[4] if after is not None and key == after[:4] else 0
             yield from _add_waiting(state, items, part, position, room, time)
     upto = next(reversed(items), None) if room.is_full else None
@@ -77,12 +82,32 @@ class _Room:
             self.left = 0
 
 
-def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> int:
+def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> Generator[None, None, int]:
     """Return how many messages wait or are delayed."""
     table = state.queues.table
     queues = list(table.values()) if queue is None else [table[queue]] if queue in table else []
-    waiting = sum(each.waiting for each in queues) if wanted in (None, "waiting") else 0
-    return waiting + (sum(each.delayed for each in queues) if wanted in (None, "delayed") else 0)
+    total = parts = 0
+    for each in queues:
+        parts += len(each.parts)
+        if parts > PARTS_PER_TURN:
+            parts = 0
+            yield
+        total += each.waiting if wanted in (None, "waiting") else 0
+        total += each.delayed if wanted in (None, "delayed") else 0
+    return total
+
+
+def _in_order(state: BrokerState, queue: QueueName | None, wanted: str | None) -> Iterator[PartName]:
+    """Iterate over the parts of a queue, or of all, in the order of their keys."""
+    table = state.queues.table
+    every = [each.name for each in table.values()] if queue is None else [queue]
+    names = sorted(every, key=lambda name: (_KINDS.index(name.kind), name.address))
+    for name in names if wanted in (None, "waiting") else ():
+        found = table.get(name)
+        ranks = () if found is None else sorted(found.ranks, reverse=True)
+        yield from (part_of(name, rank) for rank in ranks if rank != DELAYED)
+    for name in names if wanted in (None, "delayed") else ():
+        yield part_of(name, DELAYED)
 
 
 def _key_of(part: PartName) -> Key:

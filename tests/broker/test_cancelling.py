@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alaska.broker import cancelling
+from alaska.broker import cancelling, searching, shown_messages
+from alaska.broker.measured import Census
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, mail, request
@@ -338,6 +339,47 @@ class ListTests(MessagesCase):
                 found += [(each["state"], each["subject"]) for each in page["items"]]
                 after = page["next"]
             self.assertEqual(found, everything, str(limit))
+
+    def fill_priorities(self, services: int) -> None:
+        """Let requests of three priorities wait for each of many services."""
+        for number in range(services):
+            for priority in (1, 4, 7):
+                properties = {"priority": priority}
+                self.do("s", mlm.ServiceSend(b"%d" % number, b"x", b"", 0, (b"x",), properties))
+
+    def test_bounded_work(self) -> None:
+        """One turn looks at a limited number of parts of queues, and the page is whole and in order at the end."""
+        self.patch(shown_messages, "PARTS_PER_TURN", 10)
+        self.fill_priorities(20)
+        self.do("admin", mlm.ServiceSend(ADMIN, b"messages", b"t1", 0, (b'{"state": "delayed"}',)))
+        self.assertEqual(self.take("admin"), [])
+        self.assertEqual(self.answer()["items"], [])
+        page = self.ask("messages", limit=1000)
+        keys = [(each["address"], -each["priority"]) for each in page["items"]]
+        self.assertEqual((page["total"], len(keys), keys), (60, 60, sorted(keys)))
+
+    def test_bounded_census(self) -> None:
+        """A call counts less queues if they have messages of several priorities; the sum is that of all."""
+        self.fill_priorities(10)
+        census, table = Census(12), self.broker.queues.table
+        waiting = [census.count(table).waiting for _ in range(3)]
+        self.assertEqual((waiting, census.is_counting), ([0, 0, 30], False))
+
+    def test_bounded_leases(self) -> None:
+        """One turn looks at a limited number of deliveries, those of one client too."""
+        self.patch(searching, "TURN_ITEMS", 10)
+        self.open_with("w", credit=100)
+        self.do("w", OFFER, *(request(b"%d" % number) for number in range(95)))
+        held = searching.unconfirmed(self.broker._state, lambda _message: True)
+        turns = 0
+        while True:
+            try:
+                next(held)
+            except StopIteration as stop:
+                self.assertEqual(len(stop.value), 95)
+                break
+            turns += 1
+        self.assertGreaterEqual(turns, 9)
 
     def test_bad_page(self) -> None:
         """A page that does not exist, and both kinds of queue at once, are errors."""
