@@ -32,7 +32,18 @@ await() {
 
 port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 endpoint=tcp://127.0.0.1:$port
-sed "s,tcp://127.0.0.1:9999,$endpoint," alaska.cfg >"$work/alaska.cfg"
+# Neither alaska.cfg nor contexts and variables of the user: they may name a broker that is in use, or another login.
+# shellcheck disable=SC2046  # names of variables
+unset $(env | sed -n 's/^\(ALASKA_[A-Z0-9_]*\)=.*/\1/p')
+export XDG_CONFIG_HOME="$work"
+cat >"$work/alaska.cfg" <<END
+worker
+    scripts
+        dir = "services"
+    broker
+        endpoint = "$endpoint"
+        embedded = "1"
+END
 
 echo "== a worker with an embedded broker at $endpoint =="
 : >"$work/worker.log" # so that await can read it before the worker opens it

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from tests import PROJECT
+from tests.ports import free_endpoint
 from tests.programs.http_case import READY, HTTPCase
-from tests.programs.system_case import Program
+from tests.programs.system_case import Program, SystemTestCase
 
 EXAMPLES = PROJECT / "examples"
+DEMO = """import os, sys
+os.environ.update(ALASKA_WORKER_BROKER_ENDPOINT=sys.argv[2], ALASKA_ENDPOINT=sys.argv[2], ALASKA_USERNAME="ann")
+os.execv("/bin/sh", ["sh", "examples/demo.sh", sys.argv[1]])
+"""
+"""Starts the demonstration in the working directory, with variables of a system that the user has already."""
 NO_NODE = "there is no Node.js (Debian package nodejs), which these examples need"
 
 
@@ -90,6 +98,23 @@ class PythonTests(ExampleCase):
         await self.example("blocking_mail.py", self.endpoint, "send", "box", stdin=b"one\ntwo\none\n")
         self.assertEqual(await self.example("blocking_mail.py", self.endpoint, "read", "box"), "line one\nline two\n")
         self.assertEqual(await self.example("blocking_mail.py", self.endpoint, "read", "box"), "")
+
+
+class DemoTests(SystemTestCase):
+    """The demonstration of ``make demo``."""
+
+    async def test_beside_another_system(self) -> None:
+        """It uses no endpoint, login or store of the user's own system, whatever the settings and variables say."""
+        self.services.rmdir()
+        for name in ("examples", "services"):
+            (self.folder / name).symlink_to(PROJECT / name)
+        self.config(
+            "alaska.cfg", 'worker\n    broker\n        endpoint = "tcp://127.0.0.1:1"\n        embedded = "0"\n'
+        )
+        demo = self.run_program("-c", DEMO, str(Path(sys.executable).parent), endpoint := free_endpoint())
+        self.assertEqual(await demo.ended, 0, demo.output)
+        self.assertNotIn(endpoint, demo.output)
+        self.assertIn("== result of pi, from the mailbox aw.res.pi ==\n", demo.output)
 
 
 class NodeTests(ExampleCase):
