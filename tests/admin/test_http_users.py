@@ -318,3 +318,12 @@ class SessionTests(UsersCase):
         sessions.begin(key, 1.0)
         self.assertEqual((sessions.key_of(first, 1.0), sessions.key_of(second, 1.0)), (key, None))
         self.assertEqual(len(sessions), MOST_SESSIONS)
+
+    def test_number_of_one(self) -> None:
+        """A user who logs in very often ends sessions of their own, and none of others."""
+        sessions, key = Sessions(), Key("token", "x")
+        other = sessions.begin(Key("token", "y"), 0.0)
+        first = sessions.begin(key, 1.0)
+        for _ in range(MOST_SESSIONS):
+            sessions.begin(key, 2.0)
+        self.assertEqual((sessions.key_of(other, 3.0), sessions.key_of(first, 3.0)), (Key("token", "y"), None))

@@ -66,6 +66,7 @@ def _route(
         {200: ("Success.", operation.returns)},
         level=operation.level,
         request=operation.takes,
+        most_octets=operation.most_octets,
         fixed=fixed,
     )
 

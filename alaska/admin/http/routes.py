@@ -124,7 +124,8 @@ class Route:
     ``level`` is what the access rules must allow besides, if there are any. ``lasts``: the answer may last for hours.
 
     With ``request``, the call gets the argument ``request`` of this type instead: it is decoded from the body in JSON,
-    or without a body from the query, and has the names of the path and the values of ``fixed``.
+    of at most ``most_octets``, or without a body from the query, and has the names of the path and the values of
+    ``fixed``.
     """
 
     method: str
@@ -138,6 +139,7 @@ class Route:
     headers: tuple[Header, ...] = ()
     level: Level | None = None
     request: type[Struct] | None = None
+    most_octets: int = 16 * 1024
     lasts: bool = False
     fixed: Mapping[str, str] = field(default_factory=dict)
 
@@ -179,6 +181,8 @@ class Route:
         return values
 
     def _decoded(self, kind: type[Struct], query: bytes, body: bytes, names: Mapping[str, bytes]) -> Struct:
+        if len(body) > self.most_octets:
+            raise HTTPRefused(413, f"the body must have at most {self.most_octets} octets")
         given: dict[str, Any] = {}
         for name, value in _pairs(query):
             if name in given:
@@ -188,6 +192,8 @@ class Route:
         try:
             if not body:
                 return msgspec.convert(given | in_path, kind, strict=False)
+            if not in_path:
+                return msgspec.json.decode(body, type=kind)
             content = msgspec.json.decode(body, type=dict[str, Any])
             # Names from the path are text, also where a number is wanted.
             return msgspec.convert(content | in_path, kind, strict=not in_path)

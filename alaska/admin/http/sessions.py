@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Sessions:
     """The sessions in memory; a restart ends them. Times are seconds of one monotonic clock.
 
     A session ends an hour after its last request, twelve hours after the login, at the logout, when its token or
-    password is removed or changed, or when newer ones take its place. Only the digests of the cookies are kept.
+    password is removed or changed, or if its user has most of too many. Only the digests of the cookies are kept.
 
     ``is_valid`` returns whether the login of a session, by a password, would be accepted again.
     """
@@ -43,7 +44,9 @@ class Sessions:
         value = secrets.token_urlsafe(32)
         self._sessions[digest(value)] = _Session(key, login, now, now)
         if len(self._sessions) > MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+            # Of the user with most of them: nobody ends those of others by many logins.
+            ((most, _),) = Counter(session.key for session in self._sessions.values()).most_common(1)
+            del self._sessions[next(each for each, session in self._sessions.items() if session.key == most)]
         return value
 
     def key_of(self, value: str, now: float) -> Key | None:
