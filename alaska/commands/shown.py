@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any
 import click
 import msgspec
 
+from alaska.commands import drawn
 from alaska.names import printable
 
 _UNITS = ("d", 86400.0), ("h", 3600.0), ("m", 60.0)
@@ -75,7 +75,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = ""
     if not rows:
         return empty
     rows = [[printable(text) for text in row] for row in rows]
-    return _drawn(columns, rows) if is_drawn() else _plain(columns, rows)
+    if not is_drawn():
+        return _plain(columns, rows)
+    return drawn.draw(columns, rows, shutil.get_terminal_size().columns, is_colored())
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -84,26 +86,6 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in every
     )
-
-
-def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    # It takes longer to import than a broker to answer.
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
-        is_number = name.startswith(">")
-        drawn.add_column(name.lstrip(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    for row in rows:
-        # As Text: what clients send must not be read as markup.
-        drawn.add_row(*map(Text, row))
-    output = io.StringIO()
-    width = shutil.get_terminal_size().columns
-    Console(file=output, force_terminal=True, width=width, no_color=not is_colored(), highlight=False).print(drawn)
-    return output.getvalue().strip("\n")
 
 
 def name(text: str) -> str:
