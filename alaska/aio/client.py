@@ -17,6 +17,7 @@ from alaska.aio.connection import Connection
 from alaska.aio.deliveries import RETURN_SECONDS, Buffer, Inbox
 from alaska.aio.sending import SendingClient
 from alaska.aio.tail import Reading, Since, Tail
+from alaska.aio.tracing import ServiceTracing
 from alaska.aio.worker import AnyFunction, Service, ServiceRunner, run_all
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
@@ -43,6 +44,8 @@ from alaska.mlm.codec import check
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import Spans
 
 Result = TypeVar("Result")
 CONNECT_SECONDS = 5.0
@@ -67,7 +70,8 @@ class Client(SendingClient):
     ``address`` is the name of the client's mailbox, where answers arrive; without one, it has a name that no other
     client has. User name and password are for PLAIN, ``curve`` for CURVE (:func:`alaska.aio.keys.load`). Messages
     that the broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets`` octets;
-    then a method that sends waits. ``inbox_size`` is the number of mails that the broker sends ahead.
+    then a method that sends waits. ``inbox_size`` is the number of mails that the broker sends ahead. ``spans`` records
+    what the client sends and serves (docs/traces.md).
 
     The client reconnects automatically, and sends messages again that the broker may not have received. It is to be
     used in one event loop, and in the process in which it was connected. Each stream that is read, and each service
@@ -91,6 +95,7 @@ class Client(SendingClient):
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
         network: Network | None = None,
+        spans: Spans | None = None,
     ) -> None:
         check_text(endpoint, "endpoint")
         check_credentials(username, password, curve)
@@ -112,6 +117,7 @@ class Client(SendingClient):
         self._inbox_size = inbox_size
         self._limits = most_messages, most_octets
         self._network = network
+        self._spans = spans
         self._main: Connection | None = None
         self._buffer: Buffer | None = None
         self._inboxes: weakref.WeakSet[Inbox] = weakref.WeakSet()
@@ -170,6 +176,7 @@ class Client(SendingClient):
             deliver=lambda delivery: _received(delivery, buffer, main),
             most_messages=self._limits[0],
             most_octets=self._limits[1],
+            spans=self._spans,
         )
         self._main, self._buffer, self._has_inbox = main, buffer, False
         self._inboxes.clear()
@@ -245,6 +252,7 @@ class Client(SendingClient):
             cancelled=cancelled,
             most_messages=self._limits[0],
             most_octets=self._limits[1],
+            spans=self._spans,
         )
 
     # Receiving
@@ -368,6 +376,7 @@ class Client(SendingClient):
                 loop,
                 service,
                 lambda runner: self._connect_beside(loop, runner.delivered, 0, runner.cancelled),
+                ServiceTracing(self._spans, service.name, self.endpoint),
             )
             for service in self._services
         ]

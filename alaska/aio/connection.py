@@ -18,16 +18,19 @@ from alaska.messaging.connection import SetupCommand
 from alaska.messaging.delivery import Cancellation, Confirmation, Delivery, Progress, Text, to_text
 from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS, Exchange
 from alaska.messaging.requests import Verdict
-from alaska.messaging.sending import SendCommand
+from alaska.messaging.sending import SendCommand, SendRecord, Unrecorded
 from alaska.messaging.terms import SendTerms
-from alaska.messaging.waiting import Network
 from alaska.mlm import commands as mlm
 from alaska.sockets.asyncio_loop import AsyncioLoop, StandardLog
 from alaska.sockets.asyncio_network import AsyncioNetwork
 from alaska.traces.context import TraceContext
+from alaska.traces.current import current
 
 if TYPE_CHECKING:
     from alaska.messaging.waiting import Network
+
+    # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import Spans
 
 SENDS_IN_A_TURN = 100
 """After so many messages a task that sends lets the event loop work, so that they leave and heartbeats go on."""
@@ -48,15 +51,16 @@ class Connection(Exchange):
         *,
         deliver: Callable[[Delivery], None],
         credit: int = 0,
-        progressed: Callable[[Progress], None] | None = None,
         cancelled: Callable[[Cancellation], None] | None = None,
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
+        spans: Spans | None = None,
     ) -> None:
         self._loop = loop
         self._pid = os.getpid()
         self._most_octets = most_octets
-        self._room = Change(loop)
+        self.room = Change(loop)
+        """There may be room in the send buffer again, or the connection is closed."""
         self._sending = asyncio.Lock()
         self._sent = 0
         self.ended: Callable[[errors.ClientError], None] = lambda _error: None
@@ -71,9 +75,9 @@ class Connection(Exchange):
             most_octets,
             deliver=deliver,
             credit=credit,
-            progressed=progressed,
             cancelled=cancelled,
         )
+        self._spans = None if spans is None else spans.of_client(endpoint, self.address)
 
     def _make_network(self) -> Network:
         return AsyncioNetwork(self._loop)
@@ -184,12 +188,47 @@ class Connection(Exchange):
 
     # Sending
 
+    def begin_send(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> SendRecord:
+        """Return the record of a message that is about to be sent, which has its trace context: that of a span.
+
+        Without a span it is ``trace``, or by default that of the request that the task serves. Callable in any thread.
+        """
+        if self._spans is None:
+            return Unrecorded(current() if trace is None else trace)
+        return self._spans.send(command, trace, stream, current())
+
     def send_command(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> None:
         """Send a message whose arguments were checked.
 
         :raises BacklogFull: the send buffer is full; nothing was sent.
         """
-        self._send(command, trace, stream)
+        self._send_with(command, trace, stream)
+
+    def has_room(self, messages: int, octets: int) -> bool:
+        """Return whether so many messages, of so many octets in all, fit into the send buffer; callable in any thread.
+
+        :raises NotConnected: the connection is closed.
+        """
+        self._check_open()
+        return self._machine.has_room(messages, octets)
+
+    def check_size(self, octets: int) -> None:
+        """Check that a message is not larger than the send buffer.
+
+        :raises BacklogFull: it is.
+        """
+        if octets > self._most_octets:
+            raise errors.BacklogFull(f"a message of {octets} octets is larger than the send buffer")
+
+    async def send_recorded(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None) -> None:
+        """Send a message when there is room in the send buffer; record it."""
+        record = self.begin_send(command, trace, stream)
+        try:
+            await self.send_with_room(lambda: self._send_with(command, record.context, stream))
+        except BaseException as error:
+            record.end(error)
+            raise
+        record.end()
 
     def check_terms(self, terms: SendTerms) -> None:
         """Check that the broker supports terms, if a message has some.
@@ -225,18 +264,22 @@ class Connection(Exchange):
                     raise  # It alone is larger than the buffer.
             else:
                 return
-            await self._room.wait()
+            await self.room.wait()
 
     async def track(
-        self, send: Callable[[], None], tracker: str, progress: Callable[[Progress], None] | None
+        self,
+        command: mlm.MailboxSend | mlm.ServiceSend,
+        trace: TraceContext | None,
+        progress: Callable[[Progress], None] | None,
     ) -> Confirmation:
         """Send a message with a new tracker, and wait for its final status."""
         self._check_tracking()
+        tracker = to_text(command.tracker)
         tracked: Awaited[Confirmation] = Awaited(self._loop)
         self._trackers.watch(tracker, progress)
         self._trackers.track(tracker, tracked)
         try:
-            await self.send_with_room(send)
+            await self.send_recorded(command, trace, None)
             return await tracked.future
         finally:
             self._trackers.forget(tracker)
@@ -249,11 +292,28 @@ class Connection(Exchange):
         trace: TraceContext | None,
         progress: Callable[[Progress], None] | None,
     ) -> Delivery:
-        """Send a request, and wait for its answer.
+        """Send a request, and wait for its answer; record it until then, or only until it is sent if it may wait long.
 
         :raises NoAnswer: there is none in time.
         :raises Refused: the request is refused, or has failed.
         """
+        record = self.begin_send(command, trace)
+        try:
+            answer = await self._ask_recorded(command, timeout, needs_offer, record, progress)
+        except BaseException as error:
+            record.end(error)
+            raise
+        record.end()
+        return answer
+
+    async def _ask_recorded(
+        self,
+        command: mlm.ServiceSend,
+        timeout: float,
+        needs_offer: bool,
+        record: SendRecord,
+        progress: Callable[[Progress], None] | None,
+    ) -> Delivery:
         asked: Awaited[Delivery] = Awaited(self._loop)
         tracker = to_text(command.tracker)
         timer = self._loop.call_later(timeout, asked.errback, errors.NoAnswer(f"no answer within {timeout:g} s"))
@@ -261,8 +321,10 @@ class Connection(Exchange):
 
         def send() -> None:
             nonlocal was_sent
-            self._ask_with(command, needs_offer, trace, progress, asked)
+            self._ask_with(command, needs_offer, record.context, progress, asked)
             was_sent = True
+            if not needs_offer:
+                record.end()
 
         try:
             await self._send_in_time(send, asked)
@@ -300,7 +362,7 @@ class Connection(Exchange):
     def proven(self, count: int) -> None:
         """See :class:`alaska.mlm.listener.Listener`; there may be room in the send buffer again."""
         super().proven(count)
-        self._room.happened()
+        self.room.happened()
 
     def refused_unasked(self, error: errors.ClientError) -> None:
         """The broker has ended an offer, or another client has taken over the name of a reader."""
@@ -309,5 +371,5 @@ class Connection(Exchange):
 
     def _notify_closed(self, error: errors.ClientError | None) -> None:
         super()._notify_closed(error)
-        self._room.happened()
+        self.room.happened()
         self.ended(error or errors.NotConnected("the client was closed"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from alaska.messaging.delivery import (
 )
 from alaska.messaging.exchange import ADMIN_SERVICE, Exchange
 from alaska.messaging.sending import NO_TERMS, mailbox_send, service_send, stream_send
+from alaska.messaging.trackers import new_tracker
 from alaska.mlm import commands as mlm
 from alaska.traces.context import TraceContext
 
@@ -102,7 +102,7 @@ class SendingClient:
     ) -> None:
         connection = self._connection()
         connection.check_terms(terms)
-        await connection.send_with_room(lambda: connection.send_command(command, trace, stream))
+        await connection.send_recorded(command, trace, stream)
 
     def track_to(
         self,
@@ -118,9 +118,8 @@ class SendingClient:
 
         :raises Refused: the broker does not support confirmations.
         """
-        tracker = secrets.token_hex(8)
-        command = mailbox_send(mailbox, subject, content, tracker, timeout, headers, trace, terms)
-        return self._track(command, trace, terms, tracker, None)
+        command = mailbox_send(mailbox, subject, content, new_tracker(), timeout, headers, trace, terms)
+        return self._track(command, trace, terms, None)
 
     def track_for(
         self,
@@ -138,21 +137,19 @@ class SendingClient:
         ``progress`` is called whenever the worker tells how far the request is.
         """
         check_function(progress, "progress")
-        tracker = secrets.token_hex(8)
-        command = service_send(service, subject, content, tracker, timeout, headers, trace, terms)
-        return self._track(command, trace, terms, tracker, progress)
+        command = service_send(service, subject, content, new_tracker(), timeout, headers, trace, terms)
+        return self._track(command, trace, terms, progress)
 
     async def _track(
         self,
         command: mlm.MailboxSend | mlm.ServiceSend,
         trace: TraceContext | None,
         terms: SendTerms,
-        tracker: str,
         progress: Callable[[Progress], None] | None,
     ) -> Confirmation:
         connection = self._connection()
         connection.check_terms(terms)
-        return await connection.track(lambda: connection.send_command(command, trace), tracker, progress)
+        return await connection.track(command, trace, progress)
 
     async def flush(self) -> None:
         """Wait until the broker has received all messages sent so far."""

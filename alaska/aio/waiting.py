@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -34,6 +35,8 @@ class Change:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self.also: Callable[[], None] | None = None
+        """Is called then, too."""
 
     async def wait(self) -> None:
         """Wait for the next :meth:`happened`."""
@@ -47,6 +50,8 @@ class Change:
 
     def happened(self) -> None:
         """Wake up all tasks that wait."""
+        if self.also is not None:
+            self.also()
         if self._waiting:
             waiting, self._waiting = self._waiting, deque()
             for future in waiting:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from alaska import errors
 from alaska.aio.connection import Connection
+from alaska.aio.tracing import RequestRecord, ServiceTracing
 from alaska.messaging.delivery import Cancellation, Delivery
 from alaska.messaging.requests import (
     ANSWER_SECONDS,
@@ -28,6 +29,7 @@ from alaska.messaging.terms import SendTerms
 from alaska.mlm import commands as mlm
 from alaska.mlm.confirmations import Again
 from alaska.system.retry_plan import Plan
+from alaska.traces.context import TraceContext
 
 Function = Callable[[Request], Any]
 """Serves a request: a function, or an async function. What it returns is the answer."""
@@ -73,9 +75,11 @@ class ServiceRunner:
         loop: asyncio.AbstractEventLoop,
         service: Service,
         connect: Callable[[ServiceRunner], Connection],
+        tracing: ServiceTracing,
     ) -> None:
         self._loop = loop
         self._service = service
+        self._tracing = tracing
         self._runs: dict[tuple[int, bytes | int], _Run] = {}
         self._is_stopping = False
         self.ended: asyncio.Future[errors.ClientError] = loop.create_future()
@@ -124,19 +128,21 @@ class ServiceRunner:
 
     async def _serve(self, request: Request) -> None:
         delivery = request.delivery
-        verdict = RETURNED
+        verdict, record = RETURNED, self._tracing.begin(delivery)
         try:
-            verdict = await self._verdict(request)
-        except asyncio.CancelledError:
+            verdict = await self._verdict(request, record)
+        except asyncio.CancelledError as error:
+            record.end(error)
             if request.is_cancelled:
                 verdict = Verdict(errors.CANCELLED, CANCELLED.encode())
         finally:
             if self._connection.is_open:
                 self._connection.confirm_with(delivery, verdict)
+                record.settled(verdict.status)
                 if not self._is_stopping:
                     self._connection.give_credit(1)
 
-    async def _verdict(self, request: Request) -> Verdict:
+    async def _verdict(self, request: Request, record: RequestRecord) -> Verdict:
         """Run the function, send its answer, and return what becomes of the request."""
         delivery, plan = request.delivery, self._service.plan
         try:
@@ -146,11 +152,13 @@ class ServiceRunner:
                 answer = await in_thread(lambda: self._service.function(request))
                 if inspect.isawaitable(answer):
                     answer = await answer
-            await self._answer(delivery, frames_of(answer))
+            await self._answer(delivery, frames_of(answer), record.context)
         except Exception as error:
+            record.end(None if isinstance(error, errors.Snooze) else error)
             if request.is_cancelled:
                 return Verdict(errors.CANCELLED, CANCELLED.encode())
             return self._failed(error, delivery, plan)
+        record.end()
         return Verdict(errors.SUCCESS, b"")
 
     def _failed(self, error: Exception, delivery: Delivery, plan: Plan) -> Verdict:
@@ -164,14 +172,14 @@ class ServiceRunner:
             _LOG.error("%s: a request has failed", self._service.name, exc_info=error)
         return verdict
 
-    async def _answer(self, delivery: Delivery, frames: tuple[bytes, ...] | None) -> None:
+    async def _answer(self, delivery: Delivery, frames: tuple[bytes, ...] | None, trace: TraceContext | None) -> None:
         """Mail an answer to the sender, if there is one, and if it has a mailbox."""
         command = delivery.command
         if frames is None or not command.sender:
             return
         terms: SendTerms = NO_TERMS if delivery.lease is None else {"ttl": ANSWER_SECONDS}
         mail = mailbox_send(command.sender, command.subject, frames, delivery.tracker_octets, terms=terms)
-        await self._connection.send_with_room(lambda: self._connection.send_command(mail, delivery.trace))
+        await self._connection.send_recorded(mail, trace, None)
 
     async def stop(self, grace: float) -> None:
         """Take no more requests; wait ``grace`` seconds for those that run, then cancel them, and disconnect."""

@@ -27,14 +27,13 @@ from alaska.messaging.delivery import (
     to_text,
 )
 from alaska.messaging.exchange import ADMIN_SERVICE, Exchange
+from alaska.messaging.sending import SendRecord
 from alaska.messaging.terms import SendTerms
 from alaska.mlm import commands as mlm
 from alaska.traces.context import TraceContext
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    # Programs that record no spans import nothing of OpenTelemetry.
 
 DEAD_LETTER_SERVICE = "alaska.letters"
 
@@ -188,7 +187,7 @@ class Asking(Exchange):
             raise
         asked.addTimeout(timeout, self._reactor).addBoth(self._reply_credit.ended_request)
         if span is not None and needs_offer:
-            return asked.addBoth(span.ended)
+            return asked.addBoth(_ended, span)
         if span is not None:
             span.end()  # it may wait for days
         return asked
@@ -239,6 +238,12 @@ class Asking(Exchange):
         """
         content = operations.which(to_octets(tracker, "tracker"), to_octets(id, "id"), to_octets(service, "service"))
         return self.ask(ADMIN_SERVICE, "hurry", content, timeout=timeout).addCallback(operations.count_of)
+
+
+def _ended(result: Delivery | Failure, span: SendRecord) -> Delivery | Failure:
+    """End the span of a request with its result."""
+    span.end(result.value if isinstance(result, Failure) else None)
+    return result
 
 
 def _no_answer(failure: Failure, seconds: float) -> Delivery:

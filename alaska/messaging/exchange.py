@@ -31,7 +31,7 @@ from alaska.messaging.delivery import (
 )
 from alaska.messaging.readers import Readers, check_name, encoded_bindings
 from alaska.messaging.reply_credit import ReplyCredit
-from alaska.messaging.sending import NO_TERMS, Sending, service_send
+from alaska.messaging.sending import NO_TERMS, Sending, add_trace, service_send
 from alaska.messaging.terms import SendTerms
 from alaska.messaging.trackers import Trackers, new_tracker
 from alaska.messaging.waiting import Clock, Network, Waiting
@@ -43,7 +43,7 @@ from alaska.mlm.progress import read_progress, write_progress
 from alaska.mlm.properties import to_number as to_unsigned
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.replay import ReaderStart
-from alaska.traces.context import TraceContext, add_to
+from alaska.traces.context import TraceContext
 
 ADMIN_SERVICE = b"alaska.admin"
 FORCE = 2
@@ -173,8 +173,7 @@ class Exchange(Sending):
     ) -> None:
         """Send a request; ``asked`` is called with the answer. Its end is to be told to ``_reply_credit``."""
         if trace is not None:
-            add_to(command.properties, trace)
-            check(command)
+            add_trace(command, trace)
         self._check_open()
         self._reply_credit.before_request()
         self._machine.send(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from alaska import errors
 from alaska.messaging.connection import Connection
@@ -73,6 +73,35 @@ def service_send(
         command.properties.update(to_terms(terms))
     check(command)
     return command
+
+
+def add_trace(command: SendCommand, trace: TraceContext) -> None:
+    """Let a message carry a trace context.
+
+    :raises ValueTooLong: its properties are too large with it.
+    """
+    add_to(command.properties, trace)
+    check(command)
+
+
+class SendRecord(Protocol):
+    """What is known of a message while it is sent: the context that it carries, and its span, if there is one."""
+
+    @property
+    def context(self) -> TraceContext | None:
+        """The context."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span; ``error`` says why the message could not be sent, or was not answered. Only once counts."""
+
+
+class Unrecorded(NamedTuple):
+    """A :class:`SendRecord` without a span."""
+
+    context: TraceContext | None
+
+    def end(self, error: BaseException | None = None) -> None:
+        """See :class:`SendRecord`."""
 
 
 class Sending(Connection):
@@ -176,8 +205,7 @@ class Sending(Connection):
 
     def _send_with(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> None:
         if trace is not None:
-            add_to(command.properties, trace)
-            check(command)
+            add_trace(command, trace)
         self._check_open()
         self._machine.send(command, stream)
 

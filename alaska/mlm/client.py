@@ -125,6 +125,10 @@ class ClientMachine:
         self._transmit_pending()
         return self._outbox.last
 
+    def has_room(self, messages: int, octets: int) -> bool:
+        """Return whether the outbox has room for so many more messages, of so many octets in all."""
+        return self._outbox.has_room(messages, octets)
+
     @property
     def may_be_confirmed(self) -> bool:
         """Whether this client gets CONFIRMs for its messages, or may get them if it has not been open yet."""

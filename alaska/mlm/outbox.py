@@ -59,6 +59,10 @@ class Outbox:
         """The number of PINGs in flight."""
         return len(self._pings)
 
+    def has_room(self, messages: int, octets: int) -> bool:
+        """Return whether the limits allow so many more messages, of so many octets in all."""
+        return len(self._pending) + messages <= self._most_messages and self._octets + octets <= self._most_octets
+
     def add(self, command: Sent, stream: bytes | None) -> None:
         """Add a message; the limits do not apply to a CLOSE.
 

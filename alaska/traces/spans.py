@@ -1,7 +1,8 @@
 """Spans of messages, by OpenTelemetry's semantic conventions for messaging. Imported only where spans are wanted.
 
-A message has the context of the span that sends it. Spans have their parents as arguments: the context variables of
-OpenTelemetry are read only where a program sends, and never set, since callbacks of Twisted do not keep them.
+A message has the context of the span that sends it. Spans have their parents as arguments. The context variables of
+OpenTelemetry are read only where a program sends, and set only for functions that serve requests (served.py), which
+asyncio and threads keep; callbacks of Twisted do not.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from opentelemetry import trace as api
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceState
-from twisted.python.failure import Failure
 
 from alaska import __version__
 from alaska.endpoints import tcp
@@ -24,7 +24,6 @@ from alaska.traces.context import TraceContext
 
 Value: TypeAlias = "str | bool | int | float"
 Attributes: TypeAlias = "Mapping[str, Value]"
-T = TypeVar("T")
 
 NAME = "alaska"
 """The name of the system, and of what records the spans."""
@@ -106,19 +105,17 @@ class SendSpan:
     __slots__ = ("_span", "context")
 
     def __init__(self, span: api.Span) -> None:
-        self._span = span
+        self._span: api.Span | None = span
         self.context = context_of(span.get_span_context())
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the span; ``error`` says why the message could not be sent, or was not answered."""
+        """End the span; ``error`` says why the message could not be sent, or was not answered. Only once counts."""
+        span, self._span = self._span, None
+        if span is None:
+            return
         if error is not None:
-            fail(self._span, error_type(error), str(error))
-        self._span.end()
-
-    def ended(self, result: T) -> T:
-        """End the span with the result of a Deferred, and return the result."""
-        self.end(result.value if isinstance(result, Failure) else None)
-        return result
+            fail(span, error_type(error), str(error))
+        span.end()
 
 
 class ClientSpans:
@@ -129,9 +126,16 @@ class ClientSpans:
         self._attributes = attributes
 
     def send(
-        self, command: StreamSend | MailboxSend | ServiceSend, trace: TraceContext | None, stream: bytes | None = None
+        self,
+        command: StreamSend | MailboxSend | ServiceSend,
+        trace: TraceContext | None,
+        stream: bytes | None = None,
+        served: TraceContext | None = None,
     ) -> SendSpan:
-        """Begin the span of a message: a child of ``trace``, or by default of the current span of the program."""
+        """Begin the span of a message.
+
+        It is a child of ``trace``, or by default of the program's current span, or without one, of ``served``.
+        """
         destination = text_of(stream or b"" if isinstance(command, StreamSend) else command.address)
         attributes = self._attributes | operation("send", destination) | of_message(command.subject, command.content)
         name = f"send {destination}"
@@ -143,6 +147,8 @@ class ClientSpans:
             # A name for each connection would be too many names of spans.
             attributes["messaging.destination.temporary"] = True
             name = "send"
+        if trace is None and not api.get_current_span().get_span_context().is_valid:
+            trace = served
         parent = None if trace is None else parent_of(trace)
         return SendSpan(self._tracer.start_span(name, parent, SpanKind.PRODUCER, attributes))
 
