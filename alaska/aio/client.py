@@ -34,7 +34,7 @@ from alaska.messaging.delivery import (
     to_text,
 )
 from alaska.messaging.exchange import MOST_CREDIT, MOST_MESSAGES, MOST_OCTETS, Exchange
-from alaska.messaging.opening import check_credentials
+from alaska.messaging.opening import check_credentials, check_spans
 from alaska.messaging.readers import encoded_bindings
 from alaska.messaging.requests import plan_of
 from alaska.messaging.waiting import Network
@@ -99,6 +99,7 @@ class Client(SendingClient):
     ) -> None:
         check_text(endpoint, "endpoint")
         check_credentials(username, password, curve)
+        check_spans(spans)
         if timeout is not None:
             to_seconds(timeout)
         for name, number, most in (

@@ -264,7 +264,12 @@ class Connection(Exchange):
                     raise  # It alone is larger than the buffer.
             else:
                 return
+            self.make_room()
             await self.room.wait()
+
+    def make_room(self) -> None:
+        """Let the broker say soon what it has received, so that there is room in the send buffer again."""
+        self._machine.flush()
 
     async def track(
         self,

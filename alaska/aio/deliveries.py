@@ -61,7 +61,7 @@ class Buffer:
         while True:
             while not self._deliveries:
                 if self._is_ended:
-                    raise self._error or StopAsyncIteration
+                    raise StopAsyncIteration if self._error is None else self._error.with_traceback(None)
                 await self._added.wait()
             delivery = self._deliveries.popleft()
             self._taken += 1

@@ -50,6 +50,7 @@ from alaska.messaging.delivery import (
     to_text,
 )
 from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS
+from alaska.messaging.opening import check_spans
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 
@@ -107,6 +108,7 @@ class Client(Asking):
         spans: Spans | None = None,
     ) -> None:
         check_function(deliver, "deliver")
+        check_spans(spans)
         self._reactor = reactor if reactor is not None else default_reactor()
         self._queue = DeliveryQueue()
         super().__init__(

@@ -195,8 +195,12 @@ class Connection:
         self.proven(self._machine.count_proven)
 
     def _check_open(self) -> None:
-        if self._is_over:
-            raise self._life.error or errors.NotConnected("the client is not connected")
+        if not self._is_over:
+            return
+        if self._life.error is not None:
+            # It may be raised any number of times, and would keep the frames of all of them.
+            raise self._life.error.with_traceback(None)
+        raise errors.NotConnected("the client is not connected")
 
     # Callbacks of the link and the timer
 

@@ -54,3 +54,12 @@ def check_credentials(username: str | None, password: str | None, curve: CurveKe
         raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
     if curve is not None and (username, password) != (None, None):
         raise ValueError("a client has either a user name and password, or keys")
+
+
+def check_spans(spans: object) -> None:
+    """Check that the argument ``spans`` records spans, without importing OpenTelemetry.
+
+    :raises TypeError: it is something else.
+    """
+    if spans is not None and not callable(getattr(spans, "of_client", None)):
+        raise TypeError(f"spans must be Spans, not {type(spans).__name__}")

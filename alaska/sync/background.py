@@ -36,23 +36,23 @@ class Background:
     ) -> None:
         self._at_exit = at_exit
         self._pid = os.getpid()
-        self._loop = make_loop()
+        self.loop = make_loop()
         self._thread = threading.Thread(target=self._run, name="alaska-client", daemon=True)
         self._thread.start()
         _all.add(self)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        asyncio.set_event_loop(self.loop)
         try:
-            self._loop.run_forever()
-            left = asyncio.all_tasks(self._loop)
+            self.loop.run_forever()
+            left = asyncio.all_tasks(self.loop)
             for task in left:
                 task.cancel()
             if left:
-                self._loop.run_until_complete(asyncio.wait(left, timeout=SECONDS_TO_STOP))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+                self.loop.run_until_complete(asyncio.wait(left, timeout=SECONDS_TO_STOP))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
-            self._loop.close()
+            self.loop.close()
 
     @property
     def is_forked(self) -> bool:
@@ -90,7 +90,7 @@ class Background:
             raise NotConnected(_CLOSED) from None
         except concurrent.futures.TimeoutError:
             if future.done():
-                raise
+                return future.result()
             future.cancel()
             raise TimeoutError(f"not done within {seconds:g} s") from None
         except BaseException:
@@ -113,10 +113,20 @@ class Background:
             future.cancel()
             raise
 
+    def soon(self, call: Callable[[], object]) -> None:
+        """Make a call in the loop, and do not wait for it; the thread was checked.
+
+        :raises NotConnected: the client was closed meanwhile.
+        """
+        try:
+            self.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            raise NotConnected(_CLOSED) from None
+
     def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
         try:
             self.check()
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         except BaseException:
             coroutine.close()
             raise
@@ -126,7 +136,7 @@ class Background:
         if not self.is_running:
             return
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(SECONDS_TO_STOP)
 
     def finish(self) -> None:

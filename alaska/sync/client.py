@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alaska import aio, errors
 from alaska.aio.client import CLOSE_SECONDS, CONNECT_SECONDS, INBOX
+from alaska.aio.connection import Connection
 from alaska.aio.tail import Reading, Since
 from alaska.aio.worker import AnyFunction
 from alaska.authentication import CurveKeys
@@ -23,11 +24,14 @@ from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS, Exchange
 from alaska.messaging.waiting import Network
 from alaska.sync.background import Background
 from alaska.sync.iterators import Inbox, Tail
+from alaska.sync.send_queue import SendQueue
 from alaska.sync.sending import SendingClient
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import Spans
 
 Result = TypeVar("Result")
 SEND_SECONDS = 10.0
@@ -42,8 +46,9 @@ class Client(SendingClient):
             answer = client.request("default", "hello", "world")
 
     Its methods are those of :class:`alaska.aio.Client`, with the same arguments and errors, and can be called in any
-    thread. A thread of its own receives, sends heartbeats, and reconnects. ``send_timeout`` is the number of seconds
-    for which a method that sends waits for room in the send buffer; then it raises :exc:`BacklogFull`.
+    thread. A thread of its own sends, receives and reconnects; methods that await no answer hand their messages over to
+    it. ``send_timeout`` is the number of seconds for which they wait for room in the send buffer; then they raise
+    :exc:`BacklogFull`.
 
     After a fork, the client of the parent cannot be used in the child, which is told so: each process connects its
     own. A program that ends without closing its client waits at most a few seconds for the broker to get the messages.
@@ -63,6 +68,7 @@ class Client(SendingClient):
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
         network: Network | None = None,
+        spans: Spans | None = None,
     ) -> None:
         if send_timeout is not None:
             to_seconds(send_timeout, "send_timeout")
@@ -77,9 +83,11 @@ class Client(SendingClient):
             most_messages=most_messages,
             most_octets=most_octets,
             network=network,
+            spans=spans,
         )
         self._send_timeout = send_timeout
         self._thread: Background | None = None
+        self._queue: SendQueue | None = None
         self._serving: asyncio.Future[None] | None = None
 
     # Connecting
@@ -112,31 +120,42 @@ class Client(SendingClient):
     @property
     def unproven(self) -> int:
         """The number of messages that the broker may not have received; when the client is closed, they are lost."""
-        return self._client.unproven
+        return self._client.unproven + (0 if self._queue is None else len(self._queue))
 
     def connect(self) -> None:
         """Connect; see :meth:`alaska.aio.Client.connect`."""
         thread = self._running()
         try:
-            thread.call(self._client.connect())
+            self._queue = SendQueue(thread, thread.call(self._connect()))
         except BaseException:
             if not self._client.is_connected:
                 thread.stop()
             raise
 
+    async def _connect(self) -> Connection:
+        await self._client.connect()
+        return self._client._connection()
+
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Close the client once the broker has received all messages; see :meth:`alaska.aio.Client.close`."""
         to_seconds(timeout)
-        self._close(lambda: self._client.close(timeout))
+        self._close(lambda: self._client.close(timeout), timeout)
 
-    def _close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _close(self, close: Callable[[], Coroutine[Any, Any, None]], timeout: float = CLOSE_SECONDS) -> None:
         thread = self._thread
         if thread is None or not thread.is_running:
             return
         try:
-            thread.call(close())
+            thread.call(self._end(close, timeout))
         finally:
             thread.stop()
+
+    async def _end(self, close: Callable[[], Coroutine[Any, Any, None]], timeout: float = CLOSE_SECONDS) -> None:
+        """Close the client once all messages are in its send buffer."""
+        left = 0 if self._queue is None else await self._queue.emptied(timeout)
+        await close()
+        if left:
+            raise errors.ConnectTimeout(f"the broker at {self.endpoint} did not take everything within {timeout:g} s")
 
     def __enter__(self) -> Self:
         self.connect()
@@ -152,7 +171,7 @@ class Client(SendingClient):
         if self._thread is not None and self._thread.is_forked:
             self._thread.check()
         if self._thread is None or not self._thread.is_running:
-            self._thread = Background(self._client.close)
+            self._thread = Background(lambda: self._end(self._client.close))
         return self._thread
 
     def _connected(self) -> Background:

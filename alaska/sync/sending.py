@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alaska import aio, errors
 from alaska.messaging.delivery import Confirmation, Delivery, Headers, Progress, Text, check_function, to_seconds
+from alaska.messaging.sending import NO_TERMS, SendCommand, mailbox_send, service_send, stream_send
 from alaska.sync.background import Background
+from alaska.sync.send_queue import SendQueue
 from alaska.traces.context import TraceContext
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ class SendingClient:
 
     _client: aio.Client
     _send_timeout: float | None
+    _queue: SendQueue | None
 
     def _connected(self) -> Background:
         """Return the thread of a client that is connected, or was.
@@ -38,7 +41,10 @@ class SendingClient:
         except BaseException:
             coroutine.close()
             raise
-        return thread.call(coroutine)
+        return thread.call(self._in_order(coroutine))
+
+    def _in_order(self, coroutine: Coroutine[Any, Any, Result]) -> Coroutine[Any, Any, Result]:
+        return coroutine if self._queue is None else self._queue.before(coroutine)
 
     def publish(
         self,
@@ -49,7 +55,8 @@ class SendingClient:
         trace: TraceContext | None = None,
     ) -> None:
         """Send a message to a stream; see :meth:`alaska.aio.Client.publish`."""
-        self._send(self._client.publish(stream, subject, *content, headers=headers, trace=trace))
+        octets, command = stream_send(stream, subject, content, headers, trace)
+        self._send(command, trace, NO_TERMS, octets)
 
     def send_to(
         self,
@@ -63,11 +70,8 @@ class SendingClient:
         **terms: Unpack[SendTerms],
     ) -> None:
         """Send mail; see :meth:`alaska.aio.Client.send_to`."""
-        self._send(
-            self._client.send_to(
-                mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
-            )
-        )
+        command = mailbox_send(mailbox, subject, content, tracker, timeout, headers, trace, terms)
+        self._send(command, trace, terms)
 
     mail = send_to
 
@@ -83,24 +87,16 @@ class SendingClient:
         **terms: Unpack[SendTerms],
     ) -> None:
         """Send a request of which nothing is awaited; see :meth:`alaska.aio.Client.send_for`."""
-        self._send(
-            self._client.send_for(
-                service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
-            )
-        )
+        command = service_send(service, subject, content, tracker, timeout, headers, trace, terms)
+        self._send(command, trace, terms)
 
-    def _send(self, sending: Coroutine[Any, Any, None]) -> None:
-        try:
-            thread = self._connected()
-        except BaseException:
-            sending.close()
-            raise
-        try:
-            thread.call(sending, self._send_timeout)
-        except TimeoutError:
-            raise errors.BacklogFull(
-                f"there was no room in the send buffer for {self._send_timeout:g} s; nothing was sent"
-            ) from None
+    def _send(
+        self, command: SendCommand, trace: TraceContext | None, terms: SendTerms, stream: bytes | None = None
+    ) -> None:
+        self._connected()
+        if self._queue is None:
+            raise errors.NotConnected("the client is not connected")
+        self._queue.send(command, trace, terms, stream, self._send_timeout)
 
     def track_to(
         self,
@@ -153,7 +149,7 @@ class SendingClient:
         except BaseException:
             coroutine.close()
             raise
-        return thread.call_with_events(coroutine, events, progress)
+        return thread.call_with_events(self._in_order(coroutine), events, progress)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until the broker has received all messages sent so far.
@@ -162,7 +158,12 @@ class SendingClient:
         """
         if timeout is not None:
             to_seconds(timeout)
-        self._connected().call(self._client.flush(), timeout)
+        self._connected().call(self._flushed(), timeout)
+
+    async def _flushed(self) -> None:
+        if self._queue is not None:
+            await self._queue.taken()
+        await self._client.flush()
 
     # Asking
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import traceback
 from datetime import datetime, timedelta, timezone
 
 from twisted.trial.unittest import SkipTest
@@ -14,6 +15,7 @@ from alaska.aio import Client, Request
 from alaska.messaging.delivery import Progress
 from alaska.mlm import commands as mlm
 from alaska.testing import MemoryLoop, ScriptedBroker
+from alaska.testing.loop import STEP_SECONDS
 from tests.aio.aio_case import AioCase, in_loop
 from tests.network_case import ENDPOINT
 
@@ -441,6 +443,19 @@ class ConnectionTests(AioCase):
             await client.publish("s", "a")
 
     @in_loop
+    async def test_error_again(self) -> None:
+        """The error that has ended a client can be raised any number of times, and does not grow."""
+        client, lengths = self.aio(timeout=0.5), []
+        self.broker.stopService()
+        for call in (client.connect, client.flush, client.flush, client.flush):
+            try:
+                await call()
+            except errors.ConnectTimeout as error:
+                lengths.append(len(traceback.extract_tb(error.__traceback__)))
+        self.assertEqual(len(lengths), 4)
+        self.assertEqual(len(set(lengths[1:])), 1)
+
+    @in_loop
     async def test_broker_restarts(self) -> None:
         """After a restart of the broker, requests, services, readers and the inbox go on."""
         worker = self.aio()
@@ -475,6 +490,15 @@ class ConnectionTests(AioCase):
             await asyncio.gather(*sending)
             got = [(await tail.__anext__()).subject for _ in range(29)]
             self.assertEqual(got, [str(number) for number in range(30) if number != 20])
+
+    @in_loop
+    async def test_room_soon(self) -> None:
+        """A full send buffer has room again after a round trip to the broker."""
+        async with self.aio(most_messages=2) as client:
+            began = self.loop.time()
+            for _ in range(50):
+                await client.publish("s", "a")
+            self.assertLess(self.loop.time() - began, 25 * 2 * STEP_SECONDS)
 
     @in_loop
     async def test_request_without_room(self) -> None:
