@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from alaska import errors
+from alaska.aio.client import new_address
 from alaska.client import Client, Delivery
 from tests.admin.messages_case import MessagesCase
 from tests.network_case import NetworkCase
@@ -129,6 +130,11 @@ class SendTests(SpansCase):
         self.assertTrue(found["messaging.destination.temporary"])
         self.assertEqual(found["messaging.message.conversation_id"], "T")
         self.assertNotIn("messaging.message.id", found)
+
+    def test_mailbox_of_an_asyncio_client(self) -> None:
+        """So is the address of a client for asyncio or a blocking one that has no name."""
+        self.sender.send_to(new_address(), "job")
+        self.assertEqual(self.recorded.spans[0].name, "send")
 
     def test_octets(self) -> None:
         """Names that are not UTF-8 are escaped."""
