@@ -57,7 +57,7 @@ _VARYING = (
 
 _NOT_YET = frozenset(
     (
-        *("docs/metrics", "docs/lua"),
+        "docs/lua",
         *("docs/operation", "docs/administration", "docs/backup", "docs/security", "docs/access", "docs/schedules"),
         *("docs/containers", "docs/tuning"),
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.admin.families import Family, Kind
 from alaska.admin.process_metrics import system_metrics
 from docs.dashboard import dashboard
 from docs.metrics_table import TABLES, with_tables
 from tests import PROJECT
+from tests.project.pages import blocks
 
 DOCS = PROJECT / "docs"
 FAMILIES = {family.name: family for family in chain.from_iterable(TABLES.values())}
@@ -165,6 +168,23 @@ class DashboardTests(SynchronousTestCase):
             self.assertFalse(cells & places, panel["title"])
             self.assertLessEqual(at["x"] + at["w"], 24)
             places |= cells
+
+
+class PrometheusTests(SynchronousTestCase):
+    """The piece of prometheus.yml in docs/metrics.md."""
+
+    def test_piece(self) -> None:
+        """It asks the endpoint of the shipped settings, and loads the shipped rules."""
+        if find_spec("yaml") is None:
+            raise SkipTest("there is no PyYAML (pip install '.[dev]')")
+        page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+        (piece,) = (block.text for block in blocks(page) if block.language == "yaml")
+        config = import_module("yaml").safe_load(piece)
+        (job,) = config["scrape_configs"]
+        ((target,),) = (each["targets"] for each in job["static_configs"])
+        self.assertIn(f'"tcp://{target}"', (PROJECT / "alaska.cfg").read_text(encoding="utf-8"))
+        self.assertEqual(list(job["authorization"]), ["credentials"])
+        self.assertTrue(all((DOCS / name).exists() for name in config["rule_files"]))
 
 
 class AlertTests(SynchronousTestCase):
