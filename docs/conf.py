@@ -84,7 +84,7 @@ def _rewrite(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = _UP.sub(partial(_link, page=name), source[0])
         source[0] = _FILE.sub(r"\1```{code-block} \3\n\1:caption: \2\n", source[0])
     if name == "settings":
-        source[0] = re.sub(r"\bdocs/([a-z]+)\.md\b", r"[\1](/\1.md)", source[0])
+        source[0] = re.sub(r"\bdocs/([a-z-]+)\.md\b", r"[\1](/\1.md)", source[0])
 
 
 def setup(app: Sphinx) -> None:

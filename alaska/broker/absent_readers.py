@@ -1,4 +1,4 @@
-"""Mailboxes that nobody reads: their oldest mail is dropped beyond limits of number, size and age (docs/operation.md).
+"""Mailboxes that nobody reads: their oldest mail is dropped beyond limits of number, size and age (docs/limits.md).
 
 A mailbox is bounded when its owner has not been connected for a while. The owner of one that is full for a moment, or
 that is slow, loses nothing.

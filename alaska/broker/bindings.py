@@ -1,4 +1,4 @@
-"""Bindings: streams whose records become requests to services (docs/operation.md).
+"""Bindings: streams whose records become requests to services (docs/streams.md).
 
 A binding has a position in its stream, as a durable reader has. It moves right after a request was added to its queue,
 and so, unless the disk is too slow, in the same transaction of the store: after a crash, a record may become a request

@@ -1,4 +1,4 @@
-"""How messages become dead letters, and how dead letters are sent again (docs/operation.md).
+"""How messages become dead letters, and how dead letters are sent again (docs/dead-letters.md).
 
 A service may have another one for its dead letters: then a request that would become a dead letter becomes a request
 for that service instead, with properties that say why. What that service cannot process stays a dead letter, so that

@@ -1,4 +1,4 @@
-"""The dead letters, and the limits for them (docs/operation.md).
+"""The dead letters, and the limits for them (docs/dead-letters.md).
 
 Their content is only in the store. Everything else is cached in memory, so that a list needs no access to the store.
 """

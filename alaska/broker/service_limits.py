@@ -1,4 +1,4 @@
-"""The limits of services in force: what they count, and whether they hold requests back (docs/operation.md).
+"""The limits of services in force: what they count, and whether they hold requests back (docs/limits.md).
 
 A limit counts from the delivery of a request on: it takes a token of the rate, and is one of the running requests until
 it is confirmed, or waits again. Requests that a limit holds back are in lanes of their own

@@ -1,4 +1,4 @@
-"""``alas letters``: shows, resends and drops the dead letters of a running broker (docs/operation.md)."""
+"""``alas letters``: shows, resends and drops the dead letters of a running broker (docs/dead-letters.md)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
     },
 )
 def letters() -> None:
-    """Show, resend and drop dead letters: the messages that could not be processed (docs/operation.md)."""
+    """Show, resend and drop dead letters: the messages that could not be processed (docs/dead-letters.md)."""
 
 
 @click.command(

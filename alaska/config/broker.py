@@ -117,7 +117,7 @@ class BrokerSettings(Settings):
     verbose: bool = setting("server/verbose", VERBOSITY, "0", "Also log debug messages.", created="0", live=True)
     log_format: str = setting(
         "server/log/format", one_of("text", "json"), "text",
-        "Format of the log: lines of text, or one JSON object a line (docs/operation.md).", live=True)
+        "Format of the log: lines of text, or one JSON object a line (docs/log.md).", live=True)
     log_file: Path | None = setting(
         "server/log/file", PATH, None,
         "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
@@ -174,7 +174,7 @@ class BrokerSettings(Settings):
         "For how long mail may wait that has neither a timeout nor a `ttl`.", live=True)
     mailbox_messages: int | None = setting(
         "mlm_server/mailbox/messages-limit", COUNT, "100000",
-        "Maximum number of messages in a mailbox that nobody reads; the oldest are dropped (docs/operation.md).",
+        "Maximum number of messages in a mailbox that nobody reads; the oldest are dropped (docs/limits.md).",
         live=True)
     mailbox_octets: int | None = setting(
         "mlm_server/mailbox/octets-limit", SIZE, "1073741824",
@@ -185,7 +185,7 @@ class BrokerSettings(Settings):
     mailbox_unread: tuple[MailboxLimit, ...] = setting(
         "mlm_server/mailbox/unread", MAILBOX_LIMIT, None,
         "The same for the mailboxes whose names match a pattern, in place of the general limits; the first that "
-        "matches counts (docs/operation.md).", repeated=True, live=True)
+        "matches counts (docs/limits.md).", repeated=True, live=True)
     mailbox_size_warn: int | None = setting(
         "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.",
         live=True)
@@ -196,7 +196,7 @@ class BrokerSettings(Settings):
     service_limits: tuple[ServiceLimit, ...] = setting(
         "mlm_server/service/limit", LIMIT, None,
         "How fast the requests of a service are delivered, and how many at once: all of them, or those whose subject "
-        "matches (docs/operation.md).", repeated=True, live=True)
+        "matches (docs/limits.md).", repeated=True, live=True)
     letters_count: int | None = letters.count()
     letters_size: int | None = letters.size()
     letters_size_limit: int | None = letters.size_limit()
@@ -223,7 +223,7 @@ class BrokerSettings(Settings):
     unread_size: int | None = setting(
         "mlm_server/clients/unread-size", SIZE, "8388608",
         "Maximum size of the unread deliveries of a client: above it, its mail and requests wait, and stream messages "
-        "wait or, without credit, are dropped (docs/operation.md).", live=True)
+        "wait or, without credit, are dropped (docs/limits.md).", live=True)
     unconfirmed_size: int | None = setting(
         "mlm_server/clients/unconfirmed-size", SIZE, "33554432",
         "Maximum size of the unconfirmed mail and requests of a client; above it, the client gets no more of them.",

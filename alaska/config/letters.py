@@ -1,4 +1,4 @@
-"""The settings of dead letters (docs/operation.md)."""
+"""The settings of dead letters (docs/dead-letters.md)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def services() -> tuple[tuple[bytes, bytes], ...]:
         TWO_NAMES,
         None,
         "A service, and another one that gets its dead letters as requests, such as `render render-failed` "
-        "(docs/operation.md).",
+        "(docs/dead-letters.md).",
         repeated=True,
         live=True,
     )

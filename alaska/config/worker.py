@@ -98,7 +98,7 @@ class WorkerSettings(Settings):
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     log_format: str = setting(
         "worker/log/format", one_of("text", "json"), "text",
-        "Format of the log: lines of text, or one JSON object a line (docs/operation.md).", live=True)
+        "Format of the log: lines of text, or one JSON object a line (docs/log.md).", live=True)
     log_file: Path | None = setting(
         "worker/log/file", PATH, None,
         "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
@@ -174,7 +174,7 @@ class WorkerSettings(Settings):
         "Run a broker in the worker process, at `worker/broker/endpoint`, unless another one serves it.", created="1")
     broker_config: Path | None = setting(
         "worker/broker/config", PATH, None,
-        "Settings file of the embedded broker, in the format of `malamute.cfg` (docs/operation.md).")
+        "Settings file of the embedded broker, in the format of `malamute.cfg` (docs/endpoints.md).")
     broker_store: Path | None = setting(
         "worker/broker/store", PATH, None,
         "SQLite file in which the embedded broker stores its messages; overrides the store in `worker/broker/config`.")
@@ -195,7 +195,7 @@ class WorkerSettings(Settings):
     service_streams: tuple[tuple[str, str], ...] = setting(
         "worker/service/stream", BINDING, None,
         "Stream that is bound to the service, and a pattern: each record whose subject matches becomes a request "
-        "(docs/operation.md).", repeated=True)
+        "(docs/streams.md).", repeated=True)
     admin_open: bool = setting(
         "worker/admin/open", FLAG, "0",
         "Let everyone who may send mail to the worker also ask for running requests, drain and resume it "

@@ -355,7 +355,7 @@ class SqliteStore:
 def store_at(reactor: Reactor, path: Path | None, sync: str) -> SqliteStore:
     """Return the store in the file at a path; without one, a temporary store.
 
-    ``sync`` is ``full`` or ``normal`` (docs/operation.md).
+    ``sync`` is ``full`` or ``normal`` (docs/durability.md).
 
     :raises StoreError: the file cannot be used.
     """

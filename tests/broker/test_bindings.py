@@ -1,4 +1,4 @@
-"""Bindings: records of streams become requests to services (docs/operation.md)."""
+"""Bindings: records of streams become requests to services (docs/streams.md)."""
 
 from __future__ import annotations
 

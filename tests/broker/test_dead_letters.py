@@ -1,4 +1,4 @@
-"""Dead letters: their limits, the service for them, and who may use it (docs/operation.md)."""
+"""Dead letters: their limits, the service for them, and who may use it (docs/dead-letters.md)."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ mlm_server
         open = "1"
 """
 """The file malamute.cfg of the tutorial, which is used where a page has no other."""
+MACHINE = re.compile(r"(?<![\w./])/(?:etc|var/lib)/alaska\b")
+"""Folders of the machine in which Alaska is installed; a page that names them gets some in its own folder."""
 BIN = Path(sys.executable).parent
 
 
@@ -48,6 +50,8 @@ class PageRig:
         for name in ("services", "examples"):
             shutil.copytree(PROJECT / name, folder / name)
         self._write("alaska.cfg", (PROJECT / "alaska.cfg").read_text(encoding="utf-8"))
+        for name in ("etc", "var/lib"):
+            folder.joinpath(name, "alaska").mkdir(parents=True)
         # alas finds the port of this rig in a context, so that pages need not name it.
         contexts = folder / ".config" / "alaska" / "contexts.toml"
         self._write(str(contexts), 'default = "page"\n\n[page]\nendpoint = "tcp://127.0.0.1:9999"\n')
@@ -89,28 +93,31 @@ class PageRig:
         """Have a settings file checked by the program that it is for."""
         program = "alaska" if re.search(r"^worker", block.text, re.MULTILINE) else "malamute"
         check = f"twistd {program} --config {block.name} --check-config"
-        self._run(check, f"{block.name}: the configuration is valid")
+        self._run(f"{check} 2>&1 | sed 's/^[^:]*: //' | sort -u", "the configuration is valid")
 
     def close(self) -> None:
-        """End the programs that run, and a daemon that a page has left behind."""
+        """End the programs that run, and the daemons that a page has left behind."""
         for name in list(self._programs):
             self._stop(name)
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int(self._folder.joinpath("twistd.pid").read_text(encoding="ascii")), signal.SIGTERM)
+        for path in self._folder.rglob("*.pid"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int(path.read_text(encoding="ascii")), signal.SIGTERM)
 
     def _set(self, name: str, value: str) -> None:
         """Set a variable for the commands that follow."""
         self._environment[name] = self._printed(f"printf %s {value}")
 
     def _here(self, text: str) -> str:
-        """Return text of the page with the ports of this rig, and the trackers and tokens that it has printed."""
+        """Return text of the page with the ports and folders of this rig, and with what it has printed."""
         for shown, printed in self._printed_for.items():
             text = text.replace(shown, printed)
+        text = MACHINE.sub(lambda found: f"{self._folder}{found[0]}", text)
         return re.sub(r"(127\.0\.0\.1|localhost|\*):(999[89])\b", lambda m: f"{m[1]}:{self._ports[m[2]]}", text)
 
     def _there(self, text: str) -> str:
         for shown, port in self._ports.items():
             text = text.replace(f":{port}", f":{shown}")
+        text = re.sub(rf"{re.escape(str(self._folder))}(?=/(?:etc|var/lib)/alaska\b)", "", text)
         return text.replace(str(self._folder), "/home/ann/alaska")
 
     def _write(self, name: str, text: str) -> None:

@@ -125,7 +125,7 @@ def _of_health(endpoint: str, target: TCP, who: str) -> Finding:
         return Finding(Level.FAULT, ABOUT, what, "end that program, or set http/endpoint to another port")
     if not found.is_healthy:
         what = f"{endpoint}: {who} is not healthy: {'; '.join(found.reasons)}"
-        return Finding(Level.FAULT, ABOUT, what, "see docs/operation.md, When something is wrong")
+        return Finding(Level.FAULT, ABOUT, what, "see docs/faults.md")
     if found.warnings:
         return Finding(Level.WARNING, ABOUT, f"{endpoint}: {who} works; to look at: {'; '.join(found.warnings)}")
     return Finding(Level.OK, ABOUT, f"{endpoint} is served by {who}, which is healthy")
