@@ -271,3 +271,11 @@ class HTTPRefused(AlaskaError):
         self.http_status = http_status
         self.mlm_status = mlm_status
         self.headers = headers or {}
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error, whose class may be one of a program that cannot say it."""
+    try:
+        return str(error)
+    except Exception:
+        return "its text cannot be read"

@@ -35,6 +35,10 @@ Function = Callable[[Request], Any]
 """Serves a request: a function, or an async function. What it returns is the answer."""
 AnyFunction = TypeVar("AnyFunction", bound=Function)
 RETURNED = Verdict(errors.FAILED, b"the worker has stopped", Again(0, False))
+LEFT = Verdict(errors.FAILED, b"the task of the request was cancelled", Again(1000, False))
+"""Of a request whose task was cancelled by the program; with a delay, since that may happen each time."""
+CANCEL_SECONDS = 2.0
+"""How long functions that are cancelled may take to end, when a worker stops."""
 _LOG = logging.getLogger("alaska.aio")
 
 
@@ -135,6 +139,8 @@ class ServiceRunner:
             record.end(error)
             if request.is_cancelled:
                 verdict = Verdict(errors.CANCELLED, CANCELLED.encode())
+            elif not self._is_stopping:
+                verdict = LEFT
         finally:
             if self._connection.is_open:
                 self._connection.confirm_with(delivery, verdict)
@@ -146,12 +152,7 @@ class ServiceRunner:
         """Run the function, send its answer, and return what becomes of the request."""
         delivery, plan = request.delivery, self._service.plan
         try:
-            if inspect.iscoroutinefunction(self._service.function):
-                answer = await self._service.function(request)
-            else:
-                answer = await in_thread(lambda: self._service.function(request))
-                if inspect.isawaitable(answer):
-                    answer = await answer
+            answer = await self._call(request)
             await self._answer(delivery, frames_of(answer), record.context)
         except Exception as error:
             record.end(None if isinstance(error, errors.Snooze) else error)
@@ -160,6 +161,24 @@ class ServiceRunner:
             return self._failed(error, delivery, plan)
         record.end()
         return Verdict(errors.SUCCESS, b"")
+
+    async def _call(self, request: Request) -> object:
+        """Run the function, and return its answer.
+
+        It fails with an Exception, also if the function ends by another error; otherwise the request would be delivered
+        again without end.
+        """
+        try:
+            if inspect.iscoroutinefunction(self._service.function):
+                return await self._service.function(request)
+            answer = await in_thread(lambda: self._service.function(request))
+            return await answer if inspect.isawaitable(answer) else answer
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and (request.is_cancelled or _is_cancelled()):
+                raise
+            raise RuntimeError(f"the function ended by {error!r}") from error
 
     def _failed(self, error: Exception, delivery: Delivery, plan: Plan) -> Verdict:
         if isinstance(error, errors.Verdict):
@@ -190,9 +209,18 @@ class ServiceRunner:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            _, left = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+            if left:
+                words = "%s: %d functions do not end although they are cancelled; the broker gets their requests back"
+                _LOG.error(words, self._service.name, len(left))
         with suppress(errors.ClientError):
             await self._connection.close(1.0)
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody has cancelled this task, and not only something that it waits for."""
+    cancelling: Any = getattr(asyncio.current_task(), "cancelling", None)  # unknown in Python 3.10
+    return cancelling is None or cancelling() > 0
 
 
 async def in_thread(call: Callable[[], Any]) -> Any:  # noqa: ANN401  # it can be anything

@@ -39,10 +39,14 @@ def count_of(answer: Delivery) -> int:
 
     :raises OperationFailed: it was refused, or has failed.
     """
-    content = json.loads(b"".join(answer.content) or b"{}")
+    try:
+        content = json.loads(b"".join(answer.content) or b"{}")
+        status, count = int(content.get("status", errors.INTERNAL_ERROR)), int(content.get("count") or 0)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise errors.OperationFailed("the broker gave an answer that cannot be read", errors.INTERNAL_ERROR) from None
     if "error" in content:
-        raise errors.OperationFailed(content["error"], content.get("status", errors.INTERNAL_ERROR))
-    return int(content.get("count") or 0)
+        raise errors.OperationFailed(str(content["error"]), status)
+    return count
 
 
 def decoded_letters(answer: Delivery) -> dict[str, Any]:
@@ -52,5 +56,10 @@ def decoded_letters(answer: Delivery) -> dict[str, Any]:
     """
     if not answer.content:
         raise errors.Refused("no answer about dead letters", errors.NOT_IMPLEMENTED)
-    letters: dict[str, Any] = json.loads(answer.content[0])
+    try:
+        letters = json.loads(answer.content[0])
+    except (ValueError, RecursionError):
+        letters = None
+    if not isinstance(letters, dict):
+        raise errors.Refused("the broker gave an answer that cannot be read", errors.INTERNAL_ERROR)
     return letters

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from alaska import errors
 from alaska.messaging.delivery import Delivery, Text, check_text, to_fraction, to_octets, to_seconds
-from alaska.mlm.confirmations import Again
+from alaska.mlm.confirmations import MAX_ERROR_OCTETS, Again
 from alaska.mlm.progress import write_progress
 from alaska.mlm.properties import to_number
 from alaska.mlm.properties import to_octets as octets_of_value
@@ -164,7 +164,7 @@ def _milliseconds(seconds: float) -> int:
 
 def _reason(error: BaseException) -> bytes:
     """Return an error as one sentence: its type, unless that is a verdict, and its text."""
-    text = printable(str(error))
+    text = printable(errors.text_of(error)[:MAX_ERROR_OCTETS])
     if isinstance(error, errors.Verdict):
         return (text or "the function has returned it without a reason").encode("utf-8", "replace")
     name = type(error).__name__

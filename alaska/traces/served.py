@@ -6,7 +6,7 @@ from opentelemetry import context as contexts
 from opentelemetry import trace as api
 from opentelemetry.trace import Link, SpanKind
 
-from alaska.errors import FAILED
+from alaska.errors import FAILED, text_of
 from alaska.traces.context import TraceContext
 from alaska.traces.spans import (
     Attributes,
@@ -38,7 +38,7 @@ class ServedSpan:
         if span is None:
             return
         if error is not None:
-            fail(span, error_type(error), str(error))
+            fail(span, error_type(error), text_of(error))
         span.end()
 
     def settled(self, status: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 
 from alaska import errors
 from alaska.aio import Reject, Request, Retry, Snooze
@@ -68,6 +70,47 @@ class ServeTests(AioCase):
         self.assertEqual(await self.failure("reject"), (errors.REJECTED, "no answer: not for me"))
         self.assertEqual(await self.failure("other"), (errors.INTERNAL_ERROR, "no answer: KeyError: 'x'"))
         self.assertIn("svc: a request has failed", self.lines)
+        await self.end(serving)
+
+    @in_loop
+    async def test_other_ends(self) -> None:
+        """A function that ends by what is no Exception, or has no text, has failed; it is not run for ever."""
+
+        class Odd(Exception):
+            def __str__(self) -> str:
+                raise ValueError
+
+        ends = {"exit": SystemExit(3), "cancel": asyncio.CancelledError(), "odd": Odd(), "base": BaseException("x")}
+
+        async def serve(request: Request) -> None:
+            calls.append(request.subject)
+            raise ends[request.subject]
+
+        calls: list[str] = []
+        worker = self.aio()
+        worker.service("svc")(serve)
+        serving = await self.serving(worker)
+        self.assertEqual(
+            await self.failure("exit"), (502, "no answer: RuntimeError: the function ended by SystemExit(3)")
+        )
+        self.assertIn("Odd: its text cannot be read", (await self.failure("odd"))[1])
+        self.assertIn("BaseException('x')", (await self.failure("base"))[1])
+        if sys.version_info >= (3, 11):
+            self.assertIn("CancelledError()", (await self.failure("cancel"))[1])
+            self.assertEqual(calls, ["exit", "odd", "base", "cancel"])
+        await self.end(serving)
+
+    @in_loop
+    async def test_long_error(self) -> None:
+        """The text of an error is cut."""
+
+        def serve(_request: Request) -> None:
+            raise ValueError("x" * 10_000_000)
+
+        worker = self.aio()
+        worker.service("svc")(serve)
+        serving = await self.serving(worker)
+        self.assertLess(len((await self.failure("a"))[1]), 40_000)
         await self.end(serving)
 
     @in_loop
@@ -226,6 +269,28 @@ class EndTests(AioCase):
             serving = await self.serving(second)
             self.assertEqual((await long).text, "second")
         await self.end(serving)
+
+    @in_loop
+    async def test_function_that_does_not_end(self) -> None:
+        """A worker stops although a function does not let itself be cancelled; its request is delivered again."""
+        began, ends = asyncio.Event(), asyncio.Event()
+
+        async def serve(_request: Request) -> None:
+            began.set()
+            while not ends.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await ends.wait()
+
+        worker = self.aio()
+        worker.service("svc")(serve)
+        serving = await self.serving(worker, grace=0.0)
+        async with self.aio() as client:
+            await client.send_for("svc", "x")
+            await began.wait()
+            await self.end(serving)
+            self.assertIn("svc: 1 functions do not end", "".join(self.lines))
+        ends.set()
+        await asyncio.sleep(0.1)
 
     @in_loop
     async def test_no_service(self) -> None:
