@@ -162,7 +162,8 @@ def _add_waiting(
 def shown_waiting(message: Message, time: Time) -> message_snapshots.Message:
     """Return a message that waits or is delayed; ``time`` converts the broker's time."""
     if message.rank == DELAYED:
-        due = None if message.expires is None else time(message.expires)
+        # In ms, as it was sent: the broker's clock and that of the wall differ by some µs more at each look.
+        due = None if message.expires is None else round(time(message.expires), 3)
         return _shown(message, "delayed", priority_of(message.properties), due=due)
     return _shown(message, "waiting", message.rank)
 

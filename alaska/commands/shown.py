@@ -121,11 +121,11 @@ def octets(size: int | None) -> str:
 
 
 def time(value: float | None) -> str:
-    """Return a time of a snapshot in UTC, such as ``2026-12-01T08:00:00Z``; unknown is a dash."""
+    """Return the nearest second of a time in UTC, such as ``2026-12-01T08:00:00Z``; unknown is a dash."""
     if value is None:
         return "-"
     try:
-        found = datetime.fromtimestamp(value, timezone.utc)
+        found = datetime.fromtimestamp(round(value), timezone.utc)
     except (ValueError, OverflowError, OSError):  # anybody may send a message with a delay of 200 000 years
         return "after the year 9999"
     return found.isoformat(timespec="seconds").replace("+00:00", "Z")

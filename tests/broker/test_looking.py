@@ -6,6 +6,8 @@ import base64
 from typing import Any
 
 from alaska.broker import letter_groups, looking
+from alaska.broker.shown_messages import shown_waiting
+from alaska.message import DELAYED, Message
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, confirm, mail, request
 from tests.broker.test_administration import AdministrationCase
@@ -34,6 +36,12 @@ class ReadTests(MessagesCase):
         self.assertEqual((got["message"]["state"], got["message"]["client"]), ("running", "w"))
         self.assertIsNotNone(got["message"]["delivered"])
         self.assertEqual(base64.b64decode(got["content"][0]), b"work")
+
+    def test_due(self) -> None:
+        """A delayed message is shown with the time for which it was sent, in ms, though two clocks drift apart."""
+        message = Message(1, SVC, b"s", b"", b"", (b"",), expires=90.0, rank=DELAYED)
+        shown = shown_waiting(message, lambda seconds: seconds + 2111731109.9999995)
+        self.assertEqual(shown.due, 2111731200.0)
 
     def test_large(self) -> None:
         """A large one is shown without its content."""

@@ -52,6 +52,16 @@ class TableTests(SynchronousTestCase):
             self.assertIn(r"a\x1b]0;x\x07\x9b2J", text)
 
 
+class TimeTests(SynchronousTestCase):
+    """Times."""
+
+    def test_nearest(self) -> None:
+        """A time is shown as the nearest second, as it was given, however little of it was lost on the way."""
+        for value in (2111731199.9999995, 2111731200.0, 2111731200.4):
+            self.assertEqual(shown.time(value), "2036-12-01T08:00:00Z")
+        self.assertEqual((shown.time(None), shown.time(1e15)), ("-", "after the year 9999"))
+
+
 class SafeTests(SynchronousTestCase):
     """Texts of others on a terminal."""
 

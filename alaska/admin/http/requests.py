@@ -154,7 +154,7 @@ class Requests:
         content, expiry, options, terms = frames(asked), timeout(asked), options_of(asked), terms_of(asked)
         delay = seconds_until_due(terms, self._wall())
         outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
-        outcome.due = outcome.sent + delay if delay else 0.0
+        outcome.due = round(outcome.sent + delay, 3) if delay else 0.0
         try:
             asking = self._gateway.asker.ask(
                 service,
