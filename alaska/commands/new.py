@@ -45,7 +45,8 @@ example: alas new greet && alas test services/"""
 def new(name: str, config: Path | None, as_json: bool) -> None:
     """Make a script, NAME.lua, and its test, NAME_test.lua, in the scripts directory of the settings.
 
-    Files that exist are never overwritten. Requests with the subject NAME run the script at once.
+    If there is no such directory, it is made. Files that exist are never overwritten. Requests with the subject NAME
+    run the script at once.
     """
     if not name or not name.isprintable() or name.startswith(".") or Path(name).name != name:
         raise click.UsageError("the name of a script must be that of a file, without a folder")
@@ -55,6 +56,10 @@ def new(name: str, config: Path | None, as_json: bool) -> None:
     for path in (script, test):
         if path.exists():
             raise failed(f"{path} exists already")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise failed(f"the folder {folder} cannot be made: {error.strerror}") from None
     # The test first: a script is run as soon as it is there.
     for path, text in ((test, _TEST), (script, _SCRIPT)):
         try:

@@ -55,7 +55,11 @@ def test(
         elif not tap:
             streams.write_line(streams.safe(as_line(result)))
 
-    for path in paths or (loaded.scripts_dir,):
+    paths = paths or (loaded.scripts_dir,)
+    for path in paths:
+        if not path.exists():
+            raise failed(f"there is no {path}; alas new NAME makes a script with its test")
+    for path in paths:
         for file in files_of(path):
             run_tests(file, loaded, report, seconds)
     if tap:

@@ -188,6 +188,22 @@ class CommandTests(CommandCase):
         self.assertEqual(self.alas("new", "greet").returncode, 1)
         self.assertEqual(self.alas("new", "../greet").returncode, 2)
 
+    def test_first(self) -> None:
+        """Where there are no scripts yet, the first one is made with their folder; before, that is what to do."""
+        (self.folder / "services").rmdir()
+        done = self.alas("test")
+        said = "alas: there is no services; alas new NAME makes a script with its test\n"
+        self.assertEqual((done.returncode, done.stderr), (1, said))
+        self.assertEqual(self.alas("new", "greet").returncode, 0)
+        self.assertEqual(self.alas("test").stderr, "2 passed, 0 failed\n")
+
+    def test_folder(self) -> None:
+        """If the folder cannot be made, a sentence says why."""
+        (self.folder / "services").rmdir()
+        (self.folder / "services").write_text("")
+        done = self.alas("new", "greet")
+        self.assertEqual((done.returncode, done.stderr), (1, "alas: the folder services cannot be made: File exists\n"))
+
     def test_status(self) -> None:
         """A test that fails, and no tests at all, have the status 1."""
         self.assertEqual(self.alas("test").returncode, 1)
