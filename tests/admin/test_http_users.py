@@ -53,6 +53,13 @@ class TokenTests(UsersCase):
             self.assertEqual(answer.status, 200 if role <= Role.VIEW else 401)
         self.assertEqual(answer.headers["www-authenticate"], 'Bearer realm="alaska"')
 
+    def test_without_tokens(self) -> None:
+        """Where no file of tokens is named, the answer to any token says so, as that to a login does."""
+        self.users._path = None  # as the program is started without http/tokens
+        for answer in (self.ask("GET", "/livez", user="ann"), self.log_in(b'{"token": "T-ann"}')):
+            self.assertEqual(answer.status, 401)
+            self.assertIn("this program was started without http/tokens", answer.json["detail"])
+
     def test_wrong_token(self) -> None:
         """A wrong token is refused, even where none is needed."""
         for value in ("Bearer T-eve", "Bearer ", "Bearer", "Basic YW5uOng=", "T-ann", "Bearer T-ann, Bearer T-ann", ""):

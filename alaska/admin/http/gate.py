@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from alaska.access import ANONYMOUS, Level
 from alaska.admin.http.sessions import COOKIE, Sessions
-from alaska.admin.http.users import CERTIFICATE, NOBODY, PASSWORD, Key, Role, User, Users
+from alaska.admin.http.users import CERTIFICATE, NO_TOKENS, NOBODY, PASSWORD, UNKNOWN, Key, Role, User, Users
 from alaska.errors import HTTPRefused
 from alaska.system.events import should_log
 
@@ -137,7 +137,7 @@ class Gate:
             self.refused += 1
             if should_log(self.refused):
                 self._log.warn("requests by HTTP with a wrong token: {count} so far", count=self.refused)
-            raise HTTPRefused(401, "the token is not known", headers=_CHALLENGE)
+            raise HTTPRefused(401, UNKNOWN if self.users.has_file else NO_TOKENS, headers=_CHALLENGE)
         return Who(found[1], found[0])
 
     def check_role(

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from alaska.admin.http.answers import Answer, in_json
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.sessions import Sessions, set_cookie
-from alaska.admin.http.users import PASSWORD, Key, User, Users
+from alaska.admin.http.users import NO_TOKENS, PASSWORD, Key, User, Users
 from alaska.authentication import Entry, Verdict
 from alaska.errors import HTTPRefused
 from alaska.interfaces import Reactor
@@ -58,6 +58,8 @@ class Login:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise HTTPRefused(400, 'the body must be {"token": …} or {"user": …, "password": …}') from None
         found = self._with_token(given.token) if given.token else await self._with_password(given, asked.address)
+        if found is None and given.token and not self._users.has_file:
+            raise HTTPRefused(401, NO_TOKENS)
         if found is None:
             raise HTTPRefused(401, "the token, or user name and password, are not known")
         key, user, login = found

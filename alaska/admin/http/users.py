@@ -21,6 +21,8 @@ from alaska.system.file_version import Version
 MAX_FILE_OCTETS = 2**20
 PASSWORD = "password"  # noqa: S105  # a word of the file
 CERTIFICATE = "certificate"
+UNKNOWN = "the token is not known"
+NO_TOKENS = f"{UNKNOWN}: this program was started without http/tokens"
 _DIGEST_DIGITS = 64
 _HEX = frozenset("0123456789abcdef")
 
@@ -76,6 +78,11 @@ class Users:
         self._version: Version | None = None
         self._users: dict[Key, User] = {}
         self._complaint = ""
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a file, so that tokens can be known."""
+        return self._path is not None
 
     def with_token(self, token: str) -> tuple[Key, User] | None:
         """Return the user of a token, and the key by which :meth:`with_key` finds the user again."""
