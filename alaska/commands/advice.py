@@ -9,10 +9,19 @@ NO_BROKER: Final = "is it running? alas doctor looks for the reason; -e or alas 
 OTHER_LOGIN: Final = "give others (-u with --password-file, or --key with --server-key), or a context (alas context)"
 RULES: Final = "the access rules of the broker can allow it (docs/access.md)"
 _BY_RULES: Final = " may not "
+_WHERE: Final = {
+    "there is no dead letter": "alas letters list shows those that there are",
+    "there is no such message": "alas messages lists those that wait, are delayed, or run",
+    "there is no such schedule": "alas schedule list shows those that there are",
+}
+"""What shows the things of which one was not found."""
 
 
 def advised(text: str, status: int) -> str:
     """Return an error with which a command ends, with what to do about it, as far as its exit status tells that."""
+    for missing, where in _WHERE.items():
+        if text.startswith(missing):
+            return f"{text}; {where}"
     if status == os.EX_UNAVAILABLE:
         return f"{text}; {NO_BROKER}"
     if status == os.EX_NOPERM and _BY_RULES in text:

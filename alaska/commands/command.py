@@ -50,8 +50,11 @@ class Command(click.Command):
 def without_values(error: click.UsageError) -> click.UsageError:
     """Return an error of click's parser without arguments that it does not expect; those may be passwords."""
     if "unexpected extra argument" in error.message:
+        command = error.ctx.command if error.ctx is not None else None
         where = error.ctx.command_path if error.ctx is not None else "alas"
-        return click.UsageError(f"unknown arguments, try {where} -h", error.ctx)
+        has_none = command is not None and not any(isinstance(each, click.Argument) for each in command.params)
+        what = "it takes options only" if has_none else "there are too many arguments"
+        return click.UsageError(f"{what}; try {where} -h", error.ctx)
     return error
 
 

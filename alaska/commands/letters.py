@@ -233,7 +233,8 @@ def _show_progress(text: str) -> None:
 
 
 def _report(what: str, count: int, as_json: bool) -> str:
-    return shown.lines([{what: count}]) if as_json else f"dead letters {what}: {count}"
+    none = "" if count else "; no dead letter matches"
+    return shown.lines([{what: count}]) if as_json else f"dead letters {what}: {count}{none}"
 
 
 def _checked(positions: tuple[int, ...], options: dict[str, Any], replaced: Sequence[str] = ()) -> dict[str, Any]:

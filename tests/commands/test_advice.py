@@ -21,7 +21,13 @@ class AdviceTests(SynchronousTestCase):
             ("the broker does not accept this user name and password", os.EX_NOPERM, f"; {OTHER_LOGIN}"),
             ("user ann may not admin operate", os.EX_NOPERM, f"; {RULES}"),
             ("access to dead letters is refused: there are no rules", os.EX_NOPERM, ""),
-            ("there is no such message", 1, ""),
+            (
+                "there is no such message, or it has ended",
+                1,
+                "; alas messages lists those that wait, are delayed, or run",
+            ),
+            ("there is no dead letter 9", 1, "; alas letters list shows those that there are"),
+            ("there is no such binding", 1, ""),
         ):
             self.assertEqual(advised(text, status), text + advice)
 
@@ -38,6 +44,8 @@ class WrongUseTests(CommandCase):
             ("status -e nowhere", 2, "it must be tcp://host:port"),
             ("-e tcp://127.0.0.1:1 status", 2, "options follow the name of a command"),
             ("servces", 2, "did you mean services?"),
+            ("cancel order-17", 2, "it takes options only; try alas cancel -h"),
+            ("pause one two", 2, "there are too many arguments; try alas pause -h"),
             ("services -u ann", 2, "must be given together"),
             ("services --password-file none -u ann", 2, "the password file none cannot be read"),
             ("services --key none --server-key none", 2, "none: cannot be read"),

@@ -123,6 +123,8 @@ class ResendTests(LettersCase):
         self.assertEqual(self.call(letters.resend, "--subject", "a"), "dead letters resent: 2")
         self.assertEqual([each.subject for each in self.waiting()], [b"a", b"a"])
         self.assertEqual(self.left(), [2])
+        none = "dead letters resent: 0; no dead letter matches"
+        self.assertEqual(self.call(letters.resend, "--subject", "a"), none)
 
     def test_rate(self) -> None:
         """With a rate, there are no more of them a second; the progress is shown."""
