@@ -41,7 +41,7 @@ def test(
 ) -> None:  # fmt: skip
     """Run the tests of scripts: the files NAME_test.lua beside NAME.lua.
 
-    A PATH is such a file, or a directory of them (default: the scripts directory of the settings). docs/lua.md says
+    A PATH is such a file, or a directory of them (default: the scripts directory of the settings). docs/testing.md says
     what a test can do. Nothing is sent to a broker.
     """
     loaded = settings.load(config)

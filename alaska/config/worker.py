@@ -144,12 +144,13 @@ class WorkerSettings(Settings):
         "worker/scripts/lines", COUNT, "10000", "Maximum number of lines that a script prints and logs in one run.")
     scripts_sandbox: bool = setting(
         "worker/scripts/sandbox", FLAG, "1",
-        "Run scripts in a sandbox, without access to files, programs or anything else outside (docs/lua.md).")
+        "Run scripts in a sandbox, without access to files, programs or anything else outside (docs/sandbox.md).")
     scripts_modules: tuple[str, ...] = setting(
         "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
         "Lua modules installed on the system that scripts in the sandbox may require.")
     lua_version: str = setting(
-        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Lua implementation that runs the scripts (docs/lua.md).")
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4",
+        "Lua implementation that runs the scripts (docs/sandbox.md).")
     lua_path: str = setting(
         "worker/lua/path", LINE, "", "Additional search path for Lua modules, such as `/opt/?.lua`.")
     lua_cpath: str = setting(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -100,14 +99,6 @@ class GivenTests(ScriptTestCase):
         results: list[Result] = []
         run_tests(file, WorkerSettings(scripts_timeout=50), results.append)
         self.assertEqual([result.why for result in results], [""])
-
-    def test_documented(self) -> None:
-        """The example of docs/lua.md passes, with a script that greets."""
-        document = (PROJECT / "docs/lua.md").read_text()
-        (self.folder / "hello.lua").write_text("sendTo('greeting', 'Hello, ' .. alaskaContext, 'greetings')")
-        (example,) = re.findall(r"^```lua\n(-- services/hello_test.lua\n.*?)^```", document, re.DOTALL | re.MULTILINE)
-        results = self.run_them(example)
-        self.assertEqual([(result.name, result.why) for result in results], [("greets by mail", "")])
 
 
 class FailureTests(ScriptTestCase):

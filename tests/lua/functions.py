@@ -81,7 +81,7 @@ GLOBALS = Group(
 STRINGS = Group(
     "Strings",
     "A pattern may backtrack. Before a search, its time in the worst case is estimated. If that is long, the pattern "
-    "is matched in Lua, with checks of the time ([lua.md](lua.md#limits)).",
+    "is matched in Lua, with checks of the time ([limits](sandbox.md#limits)).",
     (
         Row("string.byte string.char string.len string.sub", LINEAR, LUA, VALUES),
         Row("string.lower string.upper string.reverse", LINEAR_CHECKED, LUA, VALUES),

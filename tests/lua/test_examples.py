@@ -1,4 +1,4 @@
-"""The shipped services and the examples of docs/lua.md."""
+"""The shipped services, and the examples of docs/lua.md, docs/modules.md and docs/sandbox.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from alaska.lua.request import Send, SendKind
 from alaska.lua.scripts import Scripts
 from tests import PROJECT
 from tests.lua.lua_case import LuaCase
+from tests.project.pages import blocks
 
 SERVICES = PROJECT / "services"
-DOCUMENT = PROJECT / "docs" / "lua.md"
+DOCS = PROJECT / "docs"
 RULE = "-" * 80
+
+
+def examples() -> list[str]:
+    """Return the scripts in the documents."""
+    pages = [DOCS.joinpath(name).read_text(encoding="utf-8") for name in ("lua.md", "modules.md")]
+    return [block.text for page in pages for block in blocks(page) if block.language == "lua"]
 
 
 class ServicesTests(LuaCase):
@@ -50,23 +57,20 @@ class ServicesTests(LuaCase):
 
 
 class DocumentedTests(LuaCase):
-    """The examples of docs/lua.md."""
+    """The examples of the documents."""
 
     def test_examples_run(self) -> None:
         """Every Lua example runs without an error."""
-        examples = re.findall(r"^```lua\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-        self.assertGreater(len(examples), 3)
-        for example in examples:
-            if example.startswith("-- services/hello_test.lua"):
-                continue  # a test of a script: tests/commands/test_script_tests.py
+        self.assertGreater(len(examples()), 15)
+        for example in examples():
             self.answers = [(OK, b'{"price":12.5}')] * 2
             self.output(example, b'{"item":"lamp"}')
 
     def test_example_prints(self) -> None:
         """The example of the modules prints the documented output."""
         source, printed = re.findall(
-            r"^```lua\n(local cjson = require 'cjson'\n.*?)^```\n\nprints\n\n```\n(.*?)^```",
-            DOCUMENT.read_text(),
+            r"^```lua\n(local cjson = require 'cjson'\n.*?)^```\n\nprints\n\n<!-- tested.*\n```text\n(.*?)^```",
+            DOCS.joinpath("modules.md").read_text(),
             re.DOTALL | re.MULTILINE,
         )[0]
         self.assertEqual(self.output(source), printed)
@@ -78,4 +82,11 @@ class DocumentedTests(LuaCase):
         )
         lines = self.error(source).split("\n")
         shown = [re.sub(r"^(\t?).*/script", r"\1services/order", line) for line in lines]
-        self.assertIn("\n".join(shown), DOCUMENT.read_text())
+        self.assertIn("\n".join(shown), DOCS.joinpath("lua.md").read_text())
+
+    def test_limit_looks_as_documented(self) -> None:
+        """The error of a script that runs for too long has the documented form."""
+        (shown,) = re.findall(r"^services/order.lua:\d+: (.*)$", DOCS.joinpath("sandbox.md").read_text(), re.MULTILINE)
+        self.use(timeout=10)
+        error = self.error("while true do end").splitlines()[0]
+        self.assertEqual(re.sub(r"^.*?:1: ", "", error).replace("10 ms", "10000 ms"), shown)

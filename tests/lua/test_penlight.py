@@ -78,8 +78,8 @@ class PenlightTests(LuaCase):
         self.assertEqual(names - WORKS.keys() - set(REFUSED), set())
 
     def test_document(self) -> None:
-        """docs/lua.md states for each module whether it works."""
-        document = (PROJECT / "docs" / "lua.md").read_text()
+        """docs/modules.md states for each module whether it works."""
+        document = (PROJECT / "docs" / "modules.md").read_text()
         for word, listed in (("work", WORKS), ("refused", REFUSED)):
             for name in listed:
                 rows = re.findall(rf"^\|.*`pl\.{name}`.*\| ({word}|)", document, re.MULTILINE)

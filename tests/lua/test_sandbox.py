@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import ClassVar
 
@@ -10,8 +9,8 @@ from twisted.trial.unittest import SkipTest
 
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import OK
-from tests import PROJECT
 from tests.lua.lua_case import IS_JIT, SANDBOXED, LuaCase
+from tests.lua.test_examples import examples
 
 NAMES = {
     "_G": "_VERSION assert collectgarbage error getmetatable ipairs load next pairs pcall print rawequal rawget rawset "
@@ -150,16 +149,11 @@ class ContentsTests(SandboxCase):
 
 
 class DocumentTests(SandboxCase):
-    """docs/lua.md."""
+    """docs/lua.md and docs/modules.md."""
 
     def test_examples(self) -> None:
         """The examples run in the sandbox, with a worker that answers."""
-        document = PROJECT / "docs" / "lua.md"
-        examples = re.findall(r"^```lua\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
-        self.assertGreater(len(examples), 3)
-        for example in examples:
-            if example.startswith("-- services/hello_test.lua"):
-                continue  # a test of a script: tests/commands/test_script_tests.py
+        for example in examples():
             self.answers = [(OK, b'{"price":12.5}')] * 2
             self.output(example, b'{"item":"lamp"}')
 

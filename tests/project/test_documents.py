@@ -60,7 +60,7 @@ class DocumentTests(SynchronousTestCase):
                 default = ENTRIES[name].default
                 expected = "" if default is None else f"`{default}`"
                 self.assertEqual("".join(re.findall(r"\A`[^`]*`", shown)), expected, f"{path.name}: {name}")
-        self.assertIn(("lua.md", "worker/scripts/sends-size"), seen)
+        self.assertIn(("sandbox.md", "worker/scripts/sends-size"), seen)
         self.assertEqual({name for file, name in seen if file == "settings.md"}, set(ENTRIES))
 
     def test_names(self) -> None:
