@@ -9,6 +9,7 @@ import { Refused, ask, get } from "./api.js";
 import { parse } from "./json.js";
 
 const POLL_SECONDS = 2;
+/** After so long without an event, it is asked; after twice as long without an answer, it is said that there is none. */
 const SILENT_SECONDS = 8;
 const STREAM_AGAIN_SECONDS = 60;
 const NAME = `alaska ${new URL(".", document.baseURI).pathname}`;
@@ -16,6 +17,8 @@ const NAME = `alaska ${new URL(".", document.baseURI).pathname}`;
 let channel = null;
 let giveUp = null;
 let heard = 0;
+let isSilent = false;
+let isStale = true;
 let onData = () => {};
 let onRefused = () => {};
 let polling = 0;
@@ -66,6 +69,7 @@ function stop() {
   giveUp = null;
   clearTimeout(polling);
   polling = 0;
+  isStale = true;
   turn += 1;
 }
 
@@ -82,14 +86,16 @@ function hold(signal) {
     if (signal.aborted) return done();
     const source = new EventSource("api/v1/live");
     source.onmessage = (event) => {
+      isSilent = false;
       channel.postMessage(event.data);
       take(event.data, "live");
     };
     source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      // Refused, or not passed on by a proxy.
-      streamAfter = Date.now() + STREAM_AGAIN_SECONDS * 1000;
-      stop();
+      // Else the browser connects again; meanwhile, who asks knows whether there is an answer.
+      if (source.readyState === EventSource.CLOSED) {
+        stop();
+        doWithout();
+      }
       poll();
     };
     signal.addEventListener("abort", () => {
@@ -97,6 +103,12 @@ function hold(signal) {
       done();
     });
   });
+}
+
+/** Do without the stream for a while: it is refused, or a proxy does not pass it on. */
+function doWithout() {
+  streamAfter = Date.now() + STREAM_AGAIN_SECONDS * 1000;
+  isSilent = false;
 }
 
 /** Ask, and ask again some time after the answer. */
@@ -111,13 +123,18 @@ async function poll() {
       const answer = await ask(`${part.path}/overview`, { accepts: [404, 409, 503] });
       if (answer.ok) live[part.kind] = parse(await answer.text());
     }
-    if (mine === turn) take(live, "polling");
+    if (mine === turn) {
+      // There are answers, but no events.
+      if (isSilent) doWithout();
+      take(live, "polling");
+    }
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {
       stop();
       onRefused(error);
       return;
     }
+    if (mine === turn) setStatus("lost");
   }
   if (mine === turn) polling = setTimeout(pollAgain, POLL_SECONDS * 1000);
 }
@@ -134,18 +151,21 @@ function take(data, status) {
   heard = Date.now();
   setTime(live.process.time);
   app.status = status;
+  // What has changed while nothing was asked for is not known.
+  if (isStale) live.changed = null;
+  isStale = false;
   onData(live);
 }
 
 /** Notice that nothing comes: the program has ended, or the network is gone. */
 function watch() {
   if (app.frozen || document.hidden || app.needsLogin) return;
-  if (Date.now() - heard > SILENT_SECONDS * 1000) {
-    setStatus("lost");
-    if (!polling) {
-      stop();
-      poll();
-    }
+  const seconds = (Date.now() - heard) / 1000;
+  if (seconds > 2 * SILENT_SECONDS) setStatus("lost");
+  if (seconds > SILENT_SECONDS && !polling) {
+    isSilent = true;
+    stop();
+    poll();
   }
 }
 

@@ -26,8 +26,10 @@ SCRIPTS = {
     "hello": 'return "Hello, " .. alaskaContext',
     "fail": "local order = nil\nreturn order.id",
     "broken": "this is no Lua",
-    "slow": "alaska.progress(0.4, 'step 4')\nreturn alaska.request('render', 'never', '', 90)",
+    "slow": "alaska.progress(0.4, 'step 4')\nreturn alaska.request('default', 'never', '', 90)",
 }
+LIMITS = 'mlm_server\n    service\n        limit = "default subject=^never$ rate=1/h"\n'
+"""The first request with the subject ``never`` fails; who waits for another one waits."""
 TOKENS = {"ann": "all", "dan": "operate", "bob": "view"}
 
 
@@ -44,17 +46,27 @@ class Site:
         (folder / "tokens").write_text("".join(lines), encoding="utf-8")
         self.endpoint = free_endpoint()
         (folder / "alaska.cfg").write_text(
-            f'worker\n    pool\n        size = "2"\n    scripts\n        timeout = "100000"\n'
+            f'worker\n    pool\n        size = "3"\n    scripts\n        timeout = "100000"\n'
             f'    broker\n        endpoint = "{self.endpoint}"\n        embedded = "1"\n        store = "broker.db"\n'
+            f'        config = "broker.cfg"\n'
             f'http\n    endpoint = "tcp://127.0.0.1:0"\n    tokens = "tokens"\n    anonymous = "{int(anonymous)}"\n',
             encoding="utf-8",
         )
+        (folder / "broker.cfg").write_text(LIMITS, encoding="utf-8")
         self._log = folder / "log"
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the program, at the port that it has had."""
         command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
+        environment = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin"}
+        if self.port:
+            environment["ALASKA_HTTP_ENDPOINT"] = f"tcp://127.0.0.1:{self.port}"
         with self._log.open("wb") as log:
             self._program = subprocess.Popen(
-                [*command, "alaska", "--config", "alaska.cfg"], cwd=folder, stdout=log, stderr=log,
-                env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin"},
+                [*command, "alaska", "--config", "alaska.cfg"], cwd=self._folder.name, stdout=log, stderr=log,
+                env=environment,
             )  # fmt: skip
         self.port = self._started()
 
@@ -97,6 +109,7 @@ class Site:
 
     def fill(self) -> None:
         """Make something for each view to show."""
+        self.request("never", wait=5)
         for number in range(3):
             self.request("hello", b'{"n": 12345678901234567890}', wait=5)
             self.request("fail", b'{"order": %d}' % number, wait=5)
@@ -109,6 +122,11 @@ class Site:
             {"name": "nightly", "cron": "0 3 * * *", "service": "default", "subject": "hello"}).encode())  # fmt: skip
 
     def close(self) -> None:
+        """End the program, and forget what it has kept."""
+        self.end()
+        self._folder.cleanup()
+
+    def end(self) -> None:
         """End the program."""
         self._program.terminate()
         try:
@@ -116,15 +134,17 @@ class Site:
         except subprocess.TimeoutExpired:
             self._program.kill()
             self._program.wait()
-        self._folder.cleanup()
 
 
 class Prefix:
-    """A reverse proxy that has a site below ``/tools/alaska/``, and passes each part of an answer on at once."""
+    """A reverse proxy that has a site below ``/tools/alaska/``, and passes each part of an answer on at once.
+
+    It holds back what is answered at the path ``held``, until it has all of it.
+    """
 
     PATH = "/tools/alaska/"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, held: str = "") -> None:
         class Passing(BaseHTTPRequestHandler):
             def do_GET(self) -> None:  # the library's name
                 if not self.path.startswith(Prefix.PATH):
@@ -133,6 +153,10 @@ class Prefix:
                 connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=SECONDS)
                 connection.request("GET", "/" + self.path.removeprefix(Prefix.PATH), headers=dict(self.headers))
                 answer = connection.getresponse()
+                if held and held in self.path:
+                    with contextlib.suppress(OSError):  # it takes too long
+                        answer.read()
+                    return
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("connection", "transfer-encoding", "date", "server"):
