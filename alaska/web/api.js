@@ -1,5 +1,6 @@
 // Asking the API. All addresses are relative to the page, so that it works below any prefix.
 
+import { sentence } from "./format.js";
 import { parse } from "./json.js";
 
 const SECONDS = 20;
@@ -60,7 +61,7 @@ async function decoded(answer) {
 async function reason(answer) {
   try {
     const detail = parse(await answer.text()).detail;
-    if (detail) return `${detail[0].toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? "" : "."}`;
+    if (detail) return sentence(detail);
   } catch {
     // No problem in JSON: a proxy has answered.
   }

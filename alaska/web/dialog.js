@@ -2,6 +2,7 @@
 
 import { html, nothing, render } from "./vendor/lit-html.js";
 import { app } from "./app.js";
+import { oneLine, visible } from "./format.js";
 
 const NOTICE_SECONDS = 8;
 
@@ -25,7 +26,7 @@ export function dialog(title, body, kind = "") {
       root.querySelector("dialog")?.close();
       shown = null;
       draw();
-      before?.focus?.();
+      (before?.isConnected && before !== document.body ? before : document.querySelector("main h1"))?.focus();
       closed(value);
     };
     shown?.end(null);
@@ -37,6 +38,11 @@ export function dialog(title, body, kind = "") {
   });
 }
 
+/** Close the dialog, if there is one: the user goes elsewhere. */
+export function dismissAny() {
+  shown?.end(null);
+}
+
 /** Draw the content of the dialog again. */
 export function redrawDialog() {
   draw();
@@ -45,16 +51,18 @@ export function redrawDialog() {
 /** Ask before something is done; return whether it may be. With `words`, they have to be typed. */
 export async function confirmed(title, text, action, words = "") {
   let typed = "";
+  // What cannot be typed may be typed as it is shown.
+  const isSure = () => !words || typed === words || typed === oneLine(words);
   const body = (close) => html`
-    <form method="dialog" @submit=${(event) => (event.preventDefault(), (!words || typed === words) && close(true))}>
-      <p>${text}</p>
+    <form method="dialog" @submit=${(event) => (event.preventDefault(), isSure() && close(true))}>
+      <p>${visible(text)}</p>
       ${words
-        ? html`<label class="field"><span>Type <b>${words}</b> to go on</span>
+        ? html`<label class="field"><span>Type <b>${oneLine(words)}</b> to go on</span>
             <input autofocus autocomplete="off" @input=${(event) => ((typed = event.target.value), draw())}></label>`
         : nothing}
       <p class="buttons">
         <button type="button" ?autofocus=${!words} @click=${() => close(null)}>Cancel</button>
-        <button class="danger" ?disabled=${Boolean(words) && typed !== words}>${action}</button>
+        <button class="danger" ?disabled=${!isSure()}>${action}</button>
       </p>
     </form>`;
   return (await dialog(title, body)) === true;
@@ -94,14 +102,14 @@ function draw() {
     html`
       ${shown
         ? html`<dialog aria-labelledby="dialog-title" class=${shown.kind} @cancel=${dismissed}>
-            <h2 id="dialog-title">${shown.title}</h2>
+            <h2 id="dialog-title">${oneLine(shown.title)}</h2>
             ${shown.body(shown.end)}
           </dialog>`
         : nothing}
       <div class="notices" role="status" aria-live="polite">
         ${notices.map(
           (one) => html`<p class="notice ${one.kind}">
-            <span>${one.text}</span><button class="plain" aria-label="Dismiss" @click=${() => dismiss(one)}>×</button>
+            <span>${visible(one.text)}</span><button class="plain" aria-label="Dismiss" @click=${() => dismiss(one)}>×</button>
           </p>`,
         )}
       </div>`,

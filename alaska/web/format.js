@@ -2,7 +2,8 @@
 
 import { now } from "./app.js";
 
-const NONE = "–";
+/** What is shown where there is no value. */
+export const NONE = "–";
 const GROUPS = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
@@ -78,12 +79,36 @@ export function clock(time) {
 export function percent(part, whole) {
   if (!whole) return NONE;
   const share = (100 * part) / whole;
-  return `${share > 0 && share < 0.1 ? "<0.1" : trim(share, share < 10 ? 1 : 0)} %`;
+  return `${share > 0 && share < 0.1 ? "<0.1" : trim(share, share < 10 ? 1 : 0)}\u00a0%`;
 }
 
 /** Return a number and a noun, which has an s unless it is one. */
 export function many(value, noun, nouns = `${noun}s`) {
   return `${count(value)} ${Number(value) === 1 ? noun : nouns}`;
+}
+
+/** What cannot be seen, or turns the text around it: controls, marks of direction, spaces without a width. */
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const SHORT = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
+
+/** Return a text in which every character can be seen; lines and tabs are kept. */
+export function visible(text) {
+  return text.replace(UNSEEN, escaped);
+}
+
+/** Return a name, which may be any octets, as one line in which every character can be seen. */
+export function oneLine(text) {
+  return visible(text).replace(/[\n\t]/g, escaped);
+}
+
+/** Return a text as a sentence: with a capital letter and a full stop. */
+export function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
+
+function escaped(character) {
+  const code = character.charCodeAt(0);
+  return SHORT[character] ?? (code < 128 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`);
 }
 
 function trim(value, digits) {

@@ -5,7 +5,7 @@ import { get, post } from "./api.js";
 import { app, may } from "./app.js";
 import { content } from "./content.js";
 import { act, confirmed, dialog, notice, redrawDialog } from "./dialog.js";
-import { count, many, octets, percent } from "./format.js";
+import { NONE, count, many, octets, oneLine, percent } from "./format.js";
 import { badge, facts, link, name, since, time } from "./parts.js";
 import { table } from "./table.js";
 
@@ -22,7 +22,7 @@ export function queueOf(message) {
   return message.queue === "service" ? { service: message.address } : { mailbox: message.address };
 }
 
-const SUBJECT = { label: "Subject", wide: true, cell: (one) => html`<button class="plain name" @click=${() => look(one)}>${one.subject || "(empty)"}</button>` };
+const SUBJECT = { label: "Subject", wide: true, cell: (one) => html`<button class="plain name" @click=${() => look(one)}>${oneLine(one.subject) || "(empty)"}</button>` };
 const FROM = { label: "From", cell: (one) => from(one.sender) };
 const SIZE = { label: "Size", number: true, cell: (one) => octets(one.octets) };
 const AGE = { label: "Age", number: true, cell: (one) => since(one.since) };
@@ -48,8 +48,8 @@ function runs(one) {
 
 function progress(one) {
   if (one.cancelled) return badge("cancelled", "warn");
-  if (one.progress === null) return html`<span class="dim">–</span>`;
-  return html`<progress max="1" value=${one.progress} aria-label="Progress"></progress> ${percent(one.progress, 1)} ${one.progress_text}`;
+  if (one.progress === null) return NONE;
+  return html`<progress max="1" value=${one.progress} aria-label="Progress"></progress> ${percent(one.progress, 1)}<div class="dim">${oneLine(one.progress_text)}</div>`;
 }
 
 /** Return a table of messages in one state. */
@@ -92,9 +92,9 @@ export async function look(one) {
   }
   await dialog(one.subject || "(empty subject)", (close) => html`
     ${facts([
-      ["Queue", `${one.queue} ${one.address}`],
+      ["Queue", html`${one.queue} ${place(one)}`],
       ["State", one.state],
-      ["Position", name(String(one.position))],
+      ["Position", link("search", [], String(one.position), { text: one.position })],
       ["From", from(one.sender)],
       ["Tracker", one.tracker ? name(one.tracker) : "none"],
       ["Id", one.id ? name(one.id) : "none"],

@@ -3,32 +3,32 @@
 import { html, nothing } from "./vendor/lit-html.js";
 import { live } from "./vendor/directives/live.js";
 import { app, may } from "./app.js";
-import { clock, ago, age } from "./format.js";
+import { NONE, age, ago, clock, oneLine } from "./format.js";
 import { go, to, withArgs } from "./router.js";
 
 const TYPING_MILLISECONDS = 250;
 
 /** A name, which may be anything. Empty ones are shown as such. */
 export function name(text) {
-  return text === "" ? html`<span class="dim">(empty)</span>` : html`<span class="name">${text}</span>`;
+  return text === "" ? html`<span class="dim">(empty)</span>` : html`<span class="name">${oneLine(text)}</span>`;
 }
 
 /** A link to a place of the page. */
 export function link(place, parts, text, args) {
-  return html`<a class="name" href=${to(place, parts, args)}>${text === "" ? "(empty)" : text}</a>`;
+  return html`<a class="name" href=${to(place, parts, args)}>${text === "" ? "(empty)" : oneLine(text)}</a>`;
 }
 
 /** A time: how long ago it was, with the date when it is pointed at. */
 export function time(value) {
   return value === null || value === undefined
-    ? html`<span class="dim">–</span>`
+    ? NONE
     : html`<time datetime=${new Date(value * 1000).toISOString()} title=${clock(value)}>${ago(value)}</time>`;
 }
 
 /** How long something has lasted. */
 export function since(value) {
   return value === null || value === undefined
-    ? html`<span class="dim">–</span>`
+    ? NONE
     : html`<time datetime=${new Date(value * 1000).toISOString()} title=${clock(value)}>${age(value)}</time>`;
 }
 
@@ -40,7 +40,7 @@ export function badge(text, kind = "") {
 /** The head of a view: its title, what it is about, and buttons. */
 export function head(title, about = nothing, actions = nothing) {
   return html`<header class="head">
-    <div><h1 tabindex="-1">${title}</h1>${about === nothing ? nothing : html`<p class="about">${about}</p>`}</div>
+    <div><h1 tabindex="-1">${oneLine(title)}</h1>${about === nothing ? nothing : html`<p class="about">${about}</p>`}</div>
     <div class="actions">${actions}</div>
   </header>`;
 }
@@ -59,7 +59,7 @@ export function tile(label, value, note = nothing, kind = "", href = null) {
 /** Facts: pairs of a name and a value. */
 export function facts(pairs) {
   return html`<dl class="facts">
-    ${pairs.filter(Boolean).map(([label, value]) => html`<div><dt>${label}</dt><dd>${value ?? "–"}</dd></div>`)}
+    ${pairs.filter(Boolean).map(([label, value]) => html`<div><dt>${label}</dt><dd>${value ?? NONE}</dd></div>`)}
   </dl>`;
 }
 
@@ -70,18 +70,23 @@ export function filter(at, label = "Filter by name", key = "match") {
   const change = (event) => {
     clearTimeout(typing);
     const text = event.target.value;
-    typing = setTimeout(() => go(withArgs(at, { [key]: text }), true), TYPING_MILLISECONDS);
+    // Who has gone elsewhere in the meantime stays there.
+    typing = setTimeout(() => isAt(at) && go(withArgs(app.at, { [key]: text }), true), TYPING_MILLISECONDS);
   };
   return html`<label class="filter"><span class="unseen">${label}</span>
     <input type="search" placeholder=${label} .value=${live(document.activeElement?.dataset?.key === key ? document.activeElement.value : (at.args[key] ?? ""))}
       data-key=${key} autocomplete="off" spellcheck="false" @input=${change}></label>`;
 }
 
+function isAt(at) {
+  return app.at?.name === at.name && app.at.parts.join("/") === at.parts.join("/");
+}
+
 /** A choice that filters a list; `choices` are pairs of a value and a text. */
 export function choose(at, label, key, choices) {
   return html`<label class="choose"><span>${label}</span>
     <select @change=${(event) => go(withArgs(at, { [key]: event.target.value }), true)}>
-      ${choices.map(([value, text]) => html`<option value=${value} ?selected=${(at.args[key] ?? "") === value}>${text}</option>`)}
+      ${choices.map(([value, text]) => html`<option value=${value} .selected=${live((at.args[key] ?? "") === value)}>${text}</option>`)}
     </select></label>`;
 }
 

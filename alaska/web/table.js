@@ -2,7 +2,7 @@
 
 import { html, nothing } from "./vendor/lit-html.js";
 import { repeat } from "./vendor/directives/repeat.js";
-import { count } from "./format.js";
+import { NONE, count } from "./format.js";
 import { to, withArgs } from "./router.js";
 
 /**
@@ -19,15 +19,20 @@ export function table(at, caption, columns, page, key, none) {
       <thead role="rowgroup"><tr role="row">${columns.map((column) => header(at, column))}</tr></thead>
       <tbody role="rowgroup">
         ${repeat(page.items, key, (row) => html`<tr role="row">
-          ${columns.map((column) => html`<td role="cell" class=${classOf(column)} data-label=${column.label}><div>${column.cell(row)}</div></td>`)}
+          ${columns.map((column) => cell(column, column.cell(row)))}
         </tr>`)}
       </tbody>
     </table></div>
     ${page.total === undefined ? nothing : pager(at, page)}`;
 }
 
-function classOf(column) {
-  return [column.number ? "number" : "", column.wide ? "wide" : "", column.label ? "" : "last"].filter(Boolean).join(" ");
+/** A cell; on a narrow screen, one without a value is left out. */
+function cell(column, value) {
+  return html`<td role="cell" class=${classOf(column, value === NONE)} data-label=${column.label}><div>${value}</div></td>`;
+}
+
+function classOf(column, isNone = false) {
+  return [isNone ? "none" : "", column.number ? "number" : "", column.wide ? "wide" : "", column.label ? "" : "last"].filter(Boolean).join(" ");
 }
 
 function header(at, column) {
@@ -36,8 +41,10 @@ function header(at, column) {
   }
   const is = (at.args.sort ?? "") === column.sort;
   const order = column.sort === "" || column.ascending ? "ascending" : "descending";
+  const arrow = html`<span class="order" aria-hidden="true">${is ? (order === "ascending" ? "↑" : "↓") : ""}</span>`;
+  // The labels of numbers end where the numbers do.
   return html`<th role="columnheader" scope="col" class=${classOf(column)} aria-sort=${is ? order : "none"}>
-    <a href=${withArgs(at, { sort: column.sort })}>${column.label}<span class="order" aria-hidden="true">${is ? (order === "ascending" ? "↑" : "↓") : ""}</span></a>
+    <a href=${withArgs(at, { sort: column.sort })}>${column.number ? html`${arrow}${column.label}` : html`${column.label}${arrow}`}</a>
   </th>`;
 }
 
@@ -45,8 +52,8 @@ function pager(at, page) {
   const many = page.total > page.items.length || at.args.after;
   return html`<nav class="pager" aria-label="Pages">
     <span>${count(page.items.length)} of ${count(page.total)}</span>
-    ${at.args.after ? html`<a href=${withArgs(at, {})}>First page</a>` : nothing}
-    ${page.next ? html`<a href=${to(at.name, at.parts, { ...at.args, after: page.next })}>Next page</a>` : nothing}
+    ${at.args.after ? html`<a class="button" href=${withArgs(at, {})}>First page</a>` : nothing}
+    ${page.next ? html`<a class="button" href=${to(at.name, at.parts, { ...at.args, after: page.next })}>Next page</a>` : nothing}
     ${many ? html`<span class="rows">Rows:${[25, 100, 500].map((rows) => html`
       <a href=${withArgs(at, { limit: rows === 100 ? "" : rows })} aria-current=${Number(at.args.limit ?? 100) === rows ? "true" : nothing}>${rows}</a>`)}</span>` : nothing}
   </nav>`;

@@ -3,7 +3,7 @@
 import { html, nothing, render } from "./vendor/lit-html.js";
 import { repeat } from "./vendor/directives/repeat.js";
 import { address } from "./api.js";
-import { clock, count } from "./format.js";
+import { clock, count, visible } from "./format.js";
 import { parse } from "./json.js";
 import { name } from "./parts.js";
 
@@ -84,9 +84,9 @@ class Tail extends HTMLElement {
       html`<form class="bar" @submit=${this.#start}>
           <label class="choose"><span>From</span><select name="from">
             <option value="now">now</option><option value="start">the oldest record</option></select></label>
-          <label class="choose"><span>Subjects</span><input name="match" placeholder="a pattern, such as ^sport" spellcheck="false" autocomplete="off"></label>
+          <label class="choose"><span>Subjects</span><input name="match" class="pattern" placeholder="a pattern, such as ^sport" spellcheck="false" autocomplete="off"></label>
           ${runs ? html`<button type="button" @click=${() => (this.#stop(), this.#draw())}>Stop</button>` : html`<button class="primary">Read</button>`}
-          <span class="dim" role="status">${runs || this.#seen ? `${count(this.#seen)} read${this.#seen > MOST ? `, the last ${MOST} are shown` : ""}` : nothing}</span>
+          <span class="dim">${runs || this.#seen ? `${count(this.#seen)} read${this.#seen > MOST ? `, the last ${MOST} are shown` : ""}` : nothing}</span>
         </form>
         ${this.#fault ? html`<p class="fault" role="alert">${this.#fault}</p>` : nothing}
         ${this.#records.length ? html`<ol class="records" tabindex="0" aria-label="Records, the newest first">${repeat(this.#records, (one) => one.position, record)}</ol>` : nothing}`,
@@ -98,7 +98,7 @@ class Tail extends HTMLElement {
 function record(one) {
   const text = one.encoding === "none" ? "(too large to be shown)" : one.content.map((frame) => frame.slice(0, MOST_CHARACTERS)).join("\n");
   return html`<li><span class="dim">${count(one.position)}</span><time class="dim" title=${clock(one.time)}>${clock(one.time).slice(11)}</time>
-    <span>${name(one.subject)}</span><span class="name">${text}${one.encoding === "base64" ? html` <span class="dim">base64</span>` : nothing}</span></li>`;
+    <span>${name(one.subject)}</span><span class="name">${visible(text)}${one.encoding === "base64" ? html` <span class="dim">base64</span>` : nothing}</span></li>`;
 }
 
 customElements.define("alaska-tail", Tail);

@@ -24,6 +24,11 @@ HOSTILE = (
     b"..",
     b"W" * 255,
 )
+SHOWN = (
+    "<img src=x onerror", "</script>", "${window", "not UTF-8 \\\\xff", "WWWWWWWW",
+    "line\\\\nbreak\\\\ttab \\\\x1b", "\\\\u202egnp.exe",
+)  # fmt: skip
+"""How parts of them are shown, as literals of JavaScript."""
 VIEWS = ("mailboxes", "services", "streams", "letters", "running", "clients", "overview")
 
 
@@ -105,7 +110,7 @@ class HostileTests(BrowserCase):
                 self.size(width)
                 self.assertLessEqual(self.js("document.documentElement.scrollWidth"), width, view)
         self.go("mailboxes")
-        for words in ("<img src=x onerror", "</script>", "${window", "not UTF-8 \\\\xff", "WWWWWWWW"):
+        for words in SHOWN:
             self.until(f"document.querySelector('main').innerText.includes('{words}')")
         self.browser.execute_script(AXE.read_text(encoding="utf-8"))
         self.assertEqual(self.js("axe.run().then((found) => found.violations.map((each) => each.id))"), [])

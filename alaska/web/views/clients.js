@@ -4,16 +4,16 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get, post } from "../api.js";
 import { app } from "../app.js";
 import { act, confirmed } from "../dialog.js";
-import { count, octets } from "../format.js";
+import { NONE, count, octets } from "../format.js";
 import { badge, button, command, empty, filter, head, link, name, since, time } from "../parts.js";
 import { pageArgs, table } from "../table.js";
 
 const COLUMNS = [
-  { label: "Client", sort: "", wide: true, cell: (one) => html`${one.address ? name(one.address) : html`<span class="dim">without an address</span>`} ${one.full ? badge("does not read", "bad") : nothing}` },
-  { label: "User", cell: (one) => (one.user === null ? html`<span class="dim">–</span>` : name(one.user)) },
-  { label: "Number", number: true, cell: (one) => count(one.number) },
+  { label: "Client", wide: true, cell: (one) => html`${one.address ? name(one.address) : html`<span class="dim">without an address</span>`} ${one.full ? badge("does not read", "bad") : nothing}` },
+  { label: "User", cell: (one) => (one.user ? name(one.user) : NONE) },
+  { label: "Number", sort: "", number: true, cell: (one) => count(one.number) },
   { label: "Credit", number: true, cell: (one) => (one.credit === null ? "plain" : count(one.credit)) },
-  { label: "Unconfirmed", sort: "unconfirmed", number: true, cell: (one) => html`${count(one.unconfirmed)}${one.unconfirmed ? html` <span class="dim">${octets(one.unconfirmed_octets)}</span>` : nothing}` },
+  { label: "Unconfirmed", sort: "unconfirmed", number: true, cell: (one) => html`${count(one.unconfirmed)}${one.unconfirmed ? html`<span class="dim also">${octets(one.unconfirmed_octets)}</span>` : nothing}` },
   { label: "Offers", cell: (one) => places("services", one.offers, one.offer_count) },
   { label: "Reads", cell: (one) => places("streams", one.reads, one.read_count) },
   { label: "Connected", number: true, cell: (one) => since(one.opened) },
@@ -22,7 +22,7 @@ const COLUMNS = [
 ];
 
 function places(place, names, total) {
-  if (!total) return html`<span class="dim">–</span>`;
+  if (!total) return NONE;
   const shown = names.slice(0, 3);
   return html`${shown.map((each, at) => html`${at ? ", " : nothing}${link(place, [each], each)}`)}${total > shown.length ? html` and ${count(total - shown.length)} more` : nothing}`;
 }

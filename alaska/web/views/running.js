@@ -3,13 +3,13 @@
 import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { app, may, pathOf } from "../app.js";
-import { count, many, octets } from "../format.js";
+import { NONE, count, many, octets, oneLine } from "../format.js";
 import { cancelAll, messages } from "../messages.js";
 import { button, empty, filter, head, name, needs, since } from "../parts.js";
 import { pageArgs, table } from "../table.js";
 
 const MOST_WORKERS = 500;
-const NONE = empty("Nothing runs.", html`<p>Requests that workers have, and mail that its owner has, are shown here until they are confirmed.</p>`);
+const IDLE = empty("Nothing runs.", html`<p>Requests that workers have, and mail that its owner has, are shown here until they are confirmed.</p>`);
 
 async function load(at, signal) {
   if (pathOf("broker") === undefined) return { slots: await get("api/v1/worker/running", pageArgs(at), signal) };
@@ -30,7 +30,7 @@ function draw(data, at) {
     : nothing;
   return html`
     ${head("Running", "The longest first within each queue; a script is ended at its limit.", actions)}
-    ${messages(at, "running", data.page, NONE)}`;
+    ${messages(at, "running", data.page, IDLE)}`;
 }
 
 /** What everybody may see: the scripts that tell how far they are. */
@@ -39,7 +39,7 @@ function drawProgress(workers) {
   return html`
     ${head("Running", `${many(app.live?.broker?.in_flight ?? 0, "message")} with clients.`)}
     ${told.length ? html`<section class="block"><h2>Scripts that tell how far they are</h2><ul class="lines">${told.map((one) => html`<li>
-      <span class="grow">${name(one.subject)} <span class="dim">${one.text}</span></span>
+      <span class="grow">${name(one.subject)} <span class="dim">${oneLine(one.text)}</span></span>
       <progress max="1" value=${one.fraction} aria-label="Progress"></progress><span>${since(one.since)}</span></li>`)}</ul></section>` : nothing}
     ${needs("operate", "The single requests")}`;
 }
@@ -48,7 +48,7 @@ const SLOTS = [
   { label: "Subject", wide: true, cell: (one) => name(one.subject) },
   { label: "From", cell: (one) => name(one.sender) },
   { label: "Runs for", number: true, cell: (one) => since(one.received) },
-  { label: "Progress", cell: (one) => (one.progress === null ? "–" : html`<progress max="1" value=${one.progress} aria-label="Progress"></progress> ${one.progress_text}`) },
+  { label: "Progress", cell: (one) => (one.progress === null ? NONE : html`<progress max="1" value=${one.progress} aria-label="Progress"></progress> ${oneLine(one.progress_text)}`) },
   { label: "Attempt", number: true, cell: (one) => count(one.attempt) },
   { label: "Size", number: true, cell: (one) => octets(one.octets) },
 ];
@@ -56,7 +56,7 @@ const SLOTS = [
 function drawSlots(page, at) {
   return html`${head("Running", "The requests that the slots of this worker have taken.")}
     <div class="bar">${filter(at, "Filter by subject")}</div>
-    ${table(at, "Running requests", SLOTS, page, (one) => `${one.tracker} ${one.received}`, NONE)}`;
+    ${table(at, "Running requests", SLOTS, page, (one) => `${one.tracker} ${one.received}`, IDLE)}`;
 }
 
 export const running = { title: "Running", topics: ["queues", "worker"], load, draw };

@@ -10,19 +10,19 @@ import { badge, button, command, empty, facts, filter, head, link, name, tile, t
 import { to } from "../router.js";
 import { pageArgs, table } from "../table.js";
 
-/** The last position of each stream and when it was seen, from which the rate is told. */
-let seen = new Map();
-const rates = new Map();
+const MOST_SEEN = 2000;
+/** The last position of each stream, when it was seen, and the rate since the time before. */
+const seen = new Map();
 
 function measure(items) {
   const at = now();
-  const next = new Map(seen);
+  if (seen.size > MOST_SEEN) seen.clear();
   for (const one of items) {
     const before = seen.get(one.name);
-    if (before && at - before.at >= 1) rates.set(one.name, Math.max(0, Number(one.last) - before.last) / (at - before.at));
-    if (!before || at - before.at >= 1) next.set(one.name, { last: Number(one.last), at });
+    const last = Number(one.last);
+    if (!before) seen.set(one.name, { last, at });
+    else if (at - before.at >= 1) seen.set(one.name, { last, at, rate: Math.max(0, last - before.last) / (at - before.at) });
   }
-  seen = next.size > 2000 ? new Map() : next;
 }
 
 const COLUMNS = [
@@ -30,9 +30,9 @@ const COLUMNS = [
   { label: "Records", number: true, cell: (one) => records(one) },
   { label: "Last position", number: true, cell: (one) => count(one.last) },
   { label: "Size", sort: "octets", number: true, cell: (one) => octets(one.octets) },
-  { label: "Rate", number: true, cell: (one) => rate(rates.get(one.name)) },
+  { label: "Rate", number: true, cell: (one) => rate(seen.get(one.name)?.rate) },
   { label: "Readers", sort: "readers", number: true, cell: (one) => count(one.readers) },
-  { label: "Lag", sort: "lag", number: true, cell: (one) => (one.lag ? html`<span class="bad-text">${count(one.lag)}</span>` : "0") },
+  { label: "Lag", sort: "lag", number: true, cell: (one) => (one.lag ? html`<span class="warn-text">${count(one.lag)}</span>` : "0") },
   { label: "Retention", cell: (one) => retention(one.retention) },
 ];
 
@@ -47,7 +47,7 @@ function retention(kept) {
     kept.octets === null ? "" : octets(kept.octets),
     kept.seconds === null ? "" : duration(kept.seconds),
   ].filter(Boolean);
-  return kept.records === 0 ? html`<span class="dim">nothing is stored</span>` : said.join(", ") || "everything";
+  return kept.records === 0 ? html`<span class="dim">nothing</span>` : said.join(", ") || "everything";
 }
 
 async function load(at, signal) {
@@ -79,11 +79,11 @@ function draw(data, at) {
 }
 
 const READERS = [
-  { label: "Reader", wide: true, cell: (one) => html`${one.name ? name(one.name) : name(one.address)} ${one.name ? badge("durable") : nothing}${one.client === null ? badge("away", "warn") : nothing}` },
-  { label: "Client", cell: (one) => (one.client === null ? html`last seen ${time(one.seen)}` : name(one.address)) },
+  { label: "Reader", wide: true, cell: (one) => html`${one.name || one.address ? name(one.name || one.address) : html`<span class="dim">without a name</span>`} ${one.name ? badge("durable") : nothing}${one.client === null ? badge("away", "warn") : nothing}` },
+  { label: "Client", cell: (one) => (one.client === null ? html`last seen ${time(one.seen)}` : one.address ? name(one.address) : `number ${one.client}`) },
   { label: "Patterns", cell: (one) => one.patterns.map((each) => html`<div>${name(each || "everything")}</div>`) },
   { label: "Next position", number: true, cell: (one) => count(one.position) },
-  { label: "Lag", number: true, cell: (one) => (one.lag ? html`<span class="bad-text">${count(one.lag)}</span>` : "0") },
+  { label: "Lag", number: true, cell: (one) => (one.lag ? html`<span class="warn-text">${count(one.lag)}</span>` : "0") },
   { label: "Lost", number: true, cell: (one) => count(one.lost) },
   { label: "", cell: (one) => html`<div class="row-actions">${one.name && one.client === null ? button("Delete", "operate", () => forget(one), "danger") : nothing}</div>` },
 ];
@@ -95,8 +95,8 @@ function drawOne({ one, readers, bindings }, at) {
     ${head(stream, html`<a href=${to("streams")}>Streams</a>`, stored ? button("Purge", "operate", () => purge(stream), "danger") : nothing)}
     ${one ? html`<dl class="tiles">
       ${tile("Records", records(one), `positions ${count(one.first)} to ${count(one.last)}`)}
-      ${tile("Size", octets(one.octets), retention(one.retention))}
-      ${tile("Rate", rate(rates.get(stream)))}
+      ${tile("Size", octets(one.octets), html`retains ${retention(one.retention)}`)}
+      ${tile("Rate", rate(seen.get(stream)?.rate))}
       ${tile("Readers", count(one.readers))}
       ${tile("Largest lag", count(one.lag), nothing, one.lag ? "warn" : "")}
       ${one.unstored ? tile("Not stored", count(one.unstored), nothing, "bad") : nothing}
