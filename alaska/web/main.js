@@ -3,7 +3,9 @@
 import { html, render } from "./vendor/lit-html.js";
 import "./chart.js";
 import { app, redraw } from "./app.js";
-import { begin } from "./dialog.js";
+import { begin, dismissAny, notice } from "./dialog.js";
+import { keepFocus } from "./focus.js";
+import { oneLine } from "./format.js";
 import { restart, start } from "./live.js";
 import { identify, loginPage } from "./login.js";
 import { empty, head } from "./parts.js";
@@ -22,12 +24,20 @@ let loadedAt = 0;
 let apart = APART_MILLISECONDS;
 let changed = new Set();
 
-app.draw = () => render(shell(content()), document.getElementById("app"));
+app.draw = () => keepFocus(() => render(shell(content()), document.getElementById("app")));
 app.reload = () => load(true);
 app.identify = async () => {
-  if (await identify()) restart();
+  if (await identifyAgain()) restart();
   load(true);
 };
+
+/** Find out who has logged in, and say so if it is nobody any more: the session has expired, or the program was started again. */
+async function identifyAgain() {
+  const before = app.session?.user;
+  const seesSomething = await identify();
+  if (before && !app.session.user) notice("The session has ended. Log in again.", "failed");
+  return seesSomething;
+}
 
 function content() {
   if (app.needsLogin) return loginPage();
@@ -51,7 +61,7 @@ async function show() {
   const isOther = isFirst || app.at.name !== at.name || app.at.parts.join("/") !== at.parts.join("/");
   app.at = at;
   app.view = view;
-  document.title = view ? `${at.parts[0] ?? view.title} · Alaska` : "Alaska";
+  document.title = [...at.parts.map(oneLine), view?.title ?? "Not found", "Alaska"].join(" · ");
   if (isOther) Object.assign(app, { data: null, page: {}, error: null, menu: false });
   redraw();
   await load(true);
@@ -62,7 +72,7 @@ async function show() {
 }
 
 /** Ask for the data of the view; what is being asked for is given up only if something else is wanted. */
-async function load(isOther) {
+async function load(isOther, isSecond = false) {
   const view = app.view;
   if (!view || app.needsLogin) return redraw();
   if (loading) {
@@ -80,7 +90,7 @@ async function load(isOther) {
   } catch (error) {
     if (mine.signal.aborted) return undefined;
     app.error = error;
-    if (error.status === 401) await identify();
+    if (error.status === 401 && (await identifyAgain()) && !isSecond) return load(true, true);
   } finally {
     if (loading === mine) {
       loading = null;
@@ -112,7 +122,10 @@ async function first() {
   } catch (error) {
     app.error = error;
   }
-  addEventListener("hashchange", show);
+  addEventListener("hashchange", () => {
+    dismissAny();
+    show();
+  });
   start(took, app.identify);
   await show();
 }

@@ -5,18 +5,25 @@ import { get, postText } from "../api.js";
 import { app, may, redraw } from "../app.js";
 import { content, octetsOf, textOf } from "../content.js";
 import { act } from "../dialog.js";
-import { count, octets } from "../format.js";
+import { count, octets, visible } from "../format.js";
 import { from } from "../messages.js";
 import { button, facts, head, link, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
 import { drop, resend } from "./letters.js";
 
-export function loadLetter(at, signal) {
-  if (!may("operate")) return Promise.resolve({ letter: null });
-  return get(`api/v1/letters/${encodeURIComponent(at.parts[0])}`, {}, signal);
+export async function loadLetter(at, signal) {
+  if (!may("operate")) return { letter: null };
+  const found = await get(`api/v1/letters/${encodeURIComponent(at.parts[0])}`, {}, signal);
+  return { ...found, script: found.letter.cause === "failed" ? await scriptOf(found.letter, signal) : null };
 }
 
-export function drawLetter({ letter, content: frames, properties }, at) {
+/** Return the script of a request, whose last stack trace may be that of this reason. */
+async function scriptOf(letter, signal) {
+  const { items } = await get("api/v1/scripts", { match: letter.subject, limit: 100 }, signal);
+  return items.find((one) => one.name === letter.subject && one.last_trace) ?? null;
+}
+
+export function drawLetter({ letter, content: frames, properties, script }, at) {
   const back = html`<a href=${to("letters")}>Dead letters</a>`;
   if (!letter) return html`${head(`Dead letter ${at.parts[0]}`, back)}${needs("operate", "The content of messages")}`;
   const actions = html`
@@ -25,7 +32,7 @@ export function drawLetter({ letter, content: frames, properties }, at) {
     ${button("Drop", "operate", () => drop(letter), "danger")}`;
   return html`
     ${head(letter.subject || "(empty subject)", html`${back} ${at.parts[0]}`, actions)}
-    <section class="block"><h2>Reason</h2><pre class="why" tabindex="0" aria-label="Reason">${letter.reason || "None was given."}</pre></section>
+    <section class="block"><h2>Reason</h2><pre class="why" tabindex="0" aria-label="Reason">${visible(letter.reason) || "None was given."}</pre>${script ? trace(letter, script) : nothing}</section>
     ${app.page.editing ? edit(letter, frames) : nothing}
     <section class="block"><h2>Message</h2>${facts([
       [letter.queue === "service" ? "Service" : "Mailbox", link(letter.queue === "service" ? "services" : "mailboxes", [letter.address], letter.address)],
@@ -42,6 +49,12 @@ export function drawLetter({ letter, content: frames, properties }, at) {
       <li>${time(letter.time)} It died after ${count(letter.attempts)} ${letter.attempts === 1 ? "attempt" : "attempts"}.</li>
     </ol></section>
     <section class="block">${content(frames, properties)}</section>`;
+}
+
+function trace(letter, script) {
+  const isThis = script.last_error.startsWith(letter.reason);
+  return html`<h3>${isThis ? "Stack trace" : "Stack trace of the last error of this script"} <span class="dim">${time(script.last_error_time)}</span></h3>
+    <pre tabindex="0" aria-label="Stack trace">${visible(script.last_trace)}</pre>`;
 }
 
 function edit(letter, frames) {
