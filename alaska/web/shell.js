@@ -1,13 +1,13 @@
 // The frame of the page: where one can go, whether it is live, and who has logged in.
 
 import { html, nothing } from "./vendor/lit-html.js";
-import { app, may, pathOf, redraw } from "./app.js";
+import { live } from "./vendor/directives/live.js";
+import { app, may, now, pathOf, redraw } from "./app.js";
 import { freeze } from "./live.js";
-import { count, duration } from "./format.js";
+import { count, duration, oneLine } from "./format.js";
 import { groups } from "./places.js";
 import { logIn, logOut } from "./login.js";
 import { go, to } from "./router.js";
-import { now } from "./app.js";
 
 const SAYS = {
   live: ["Live", "Once a second"],
@@ -23,12 +23,11 @@ export function shell(view) {
     <a class="skip" href="#main" @click=${skip}>Skip to content</a>
     <header class="top">
       <button class="menu plain" aria-expanded=${app.menu} aria-controls="places" @click=${() => ((app.menu = !app.menu), redraw())}>Menu</button>
-      <a class="brand" href=${to("overview")}><img src="web/icon.svg" width="24" height="24" alt="">Alaska</a>
+      <a class="brand" href=${to("overview")}><img src="web/icon.svg" width="24" height="24" alt=""><span class="word">Alaska</span></a>
       ${search()}
       <div class="state">
         ${status()}
         <button class="plain" aria-pressed=${app.frozen} @click=${() => freeze(!app.frozen)}>${app.frozen ? "Go on" : "Freeze"}</button>
-        ${theme()}
         ${user()}
       </div>
     </header>
@@ -39,7 +38,7 @@ export function shell(view) {
             <span>${text}</span>${amount(counted)}</a></li>`)}
         </ul></div>`,
       )}
-      ${about()}
+      ${theme()}${about()}
     </nav>
     <main id="main" tabindex="-1" aria-busy=${app.loading}>${view}</main>`;
 }
@@ -88,8 +87,8 @@ function theme() {
     }
     dispatchEvent(new Event("alaska-theme"));
   };
-  return html`<label class="theme"><span class="unseen">Colours</span><select @change=${choose}>
-    ${[["", "Auto"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+  return html`<label class="theme"><span>Colours</span><select @change=${choose}>
+    ${[["", "Auto"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => html`<option value=${value} .selected=${live(value === chosen)}>${text}</option>`)}
   </select></label>`;
 }
 
@@ -97,7 +96,7 @@ function user() {
   const session = app.session;
   if (!session) return nothing;
   if (!session.user) return html`<span class="who">Read-only</span><button class="plain strong" @click=${() => logIn()}>Log in</button>`;
-  return html`<span class="who" title=${`The role ${session.role}`}>${session.user} · ${session.role}</span>
+  return html`<span class="who" title=${`The role ${session.role}`}>${oneLine(session.user)} · ${session.role}</span>
     <button class="plain" @click=${logOut}>Log out</button>`;
 }
 

@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get, post } from "../api.js";
 import { app } from "../app.js";
 import { act, confirmed } from "../dialog.js";
-import { count, many } from "../format.js";
+import { count, many, oneLine, visible } from "../format.js";
 import { badge, button, choose, empty, filter, head, link, name, time } from "../parts.js";
 import { go, to, withArgs } from "../router.js";
 import { table } from "../table.js";
@@ -14,6 +14,8 @@ const CAUSES = [
   ["", "any"], ["failed", "failed"], ["not_found", "no script"], ["attempts", "attempts used up"], ["expired", "expired"],
   ["rejected", "rejected"], ["cancelled", "cancelled"], ["purged", "purged"],
 ];
+/** So many reasons are shown, unless all are asked for. */
+const FEW_REASONS = 6;
 const CAUSE = Object.fromEntries(CAUSES);
 const SELECTS = ["service", "queue", "address", "subject", "sender", "worker", "cause", "reason", "upto"];
 
@@ -38,10 +40,10 @@ function draw(data, at) {
 }
 
 const COLUMNS = [
-  { label: "Subject", wide: true, cell: (one) => link("letters", [String(one.position)], one.subject) },
+  { label: "Subject", cell: (one) => link("letters", [String(one.position)], one.subject) },
   { label: "Queue", cell: (one) => link(one.queue === "service" ? "services" : "mailboxes", [one.address], one.address) },
   { label: "Cause", cell: (one) => badge(CAUSE[one.cause] ?? one.cause, one.cause === "cancelled" || one.cause === "purged" ? "" : "bad") },
-  { label: "Reason", wide: true, cell: (one) => html`<span class="reason">${one.reason || "–"}</span>` },
+  { label: "Reason", wide: true, cell: (one) => html`<span class="reason">${visible(one.reason) || "–"}</span>` },
   { label: "Attempts", number: true, cell: (one) => count(one.attempts) },
   { label: "Died", number: true, cell: (one) => time(one.time) },
   {
@@ -73,19 +75,28 @@ function drawAll({ page, groups }, at) {
 
 function chips(at, selected) {
   return html`${Object.entries(selected).map(
-    ([key, value]) => html`<a class="chip" href=${withArgs(at, { [key]: "" })} aria-label=${`Remove the filter ${key} ${value}`}>${key}: ${CAUSE[value] && key === "cause" ? CAUSE[value] : value} <span aria-hidden="true">×</span></a>`,
+    ([key, value]) => html`<a class="chip" href=${withArgs(at, { [key]: "" })} aria-label=${`Remove the filter ${key} ${value}`}>${key}: ${CAUSE[value] && key === "cause" ? CAUSE[value] : oneLine(value)} <span aria-hidden="true">×</span></a>`,
   )}`;
 }
 
 function drawGroups(groups, at) {
+  const { reasons, ...others } = at.args;
+  const shown = reasons === "all" ? groups.groups : groups.groups.slice(0, FEW_REASONS);
+  const hidden = groups.groups.length - shown.length;
   return html`<section class="block"><h2>By reason</h2>
-    <ul class="lines groups">${groups.groups.map((one) => html`<li>
-      <a class="count" href=${withArgs(at, { cause: one.cause, reason: one.reason, ...(one.queue === "service" ? { service: one.address } : { queue: one.queue, address: one.address }) })}>${count(one.count)}</a>
-      <span class="grow">${name(one.address)} <span class="reason">${one.reason || CAUSE[one.cause]}</span></span>
+    <ul class="lines groups">${shown.map((one) => html`<li>
+      <span class="count">${count(one.count)}</span>
+      <a class="grow" href=${withArgs({ ...at, args: others }, groupArgs(one))}>${name(one.address)} <span class="reason">${visible(one.reason) || CAUSE[one.cause]}</span></a>
       ${badge(CAUSE[one.cause] ?? one.cause)} <span class="dim">${time(one.latest)}</span>
     </li>`)}</ul>
-    ${groups.others ? html`<p class="dim">${many(groups.others, "dead letter")} with other reasons.</p>` : nothing}
+    ${hidden ? html`<p><a href=${withArgs(at, { reasons: "all" })}>Show ${many(hidden, "more reason")}</a></p>` : nothing}
+    ${groups.others && !hidden ? html`<p class="dim">${many(groups.others, "dead letter")} with other reasons.</p>` : nothing}
   </section>`;
+}
+
+function groupArgs(one) {
+  const queue = one.queue === "service" ? { service: one.address } : { queue: one.queue, address: one.address };
+  return { cause: one.cause, reason: one.reason, ...queue };
 }
 
 export async function resend(one) {

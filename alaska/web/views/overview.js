@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { app, pathOf } from "../app.js";
 import { ask, get, post } from "../api.js";
 import { act, confirmed } from "../dialog.js";
-import { clock, count, duration, many, octets, percent, rate } from "../format.js";
+import { clock, count, duration, many, octets, oneLine, percent, rate, sentence, visible } from "../format.js";
 import { charts, loadHistory } from "../history.js";
 import { parse } from "../json.js";
 import { badge, button, command, empty, facts, head, link, name, tile } from "../parts.js";
@@ -28,7 +28,7 @@ function draw(data, at) {
   return html`
     ${head("Overview", nothing, broker ? actions(broker) : nothing)}
     ${health(data.health)}
-    ${broker ? html`${numbers(broker, data.history)}${charts(at, data.history)}${services(data.services)}${aboutBroker(broker)}` : nothing}
+    ${broker ? html`${numbers(broker, data.history)}${charts(at, data.history)}<div class="beside">${services(data.services)}${aboutBroker(broker)}</div>` : nothing}
     ${worker ? aboutWorker(worker) : nothing}
     ${broker || worker ? nothing : html`<p class="dim loading">Loading…</p>`}`;
 }
@@ -65,8 +65,8 @@ function health(told) {
   return html`<section class="health ${kind}" aria-label="Health">
     <p class="health-word">${text}</p>
     <ul>
-      ${faults.map((check) => html`<li><b>${check.name}</b> ${check.reason}</li>`)}
-      ${told.warnings.map((warning) => html`<li>${warning}</li>`)}
+      ${faults.map((check) => html`<li><b>${check.name}</b> ${visible(check.reason)}</li>`)}
+      ${told.warnings.map((warning) => html`<li>${sentence(oneLine(warning))}</li>`)}
       ${kind === "good" ? html`<li>${[...told.live, ...told.ready].map((check) => check.name).join(", ")}</li>` : nothing}
     </ul>
   </section>`;
@@ -78,7 +78,7 @@ function numbers(broker, history) {
   const last = (column) => rate(history.values[column]?.at(-1));
   return html`<dl class="tiles">
     ${tile("Succeeded", count(ended.succeeded + (ended.delivered ?? 0)), last("succeeded"))}
-    ${tile("Failed", count(failed), last("failed"), failed ? "bad" : "")}
+    ${tile("Failed", count(failed), last("failed"), failed ? "bad" : "", to("letters"))}
     ${tile("Retried", count(broker.totals.retried), nothing)}
     ${tile("In flight", count(broker.in_flight), nothing, "", to("running"))}
     ${tile("Waiting", count(broker.waiting), octets(broker.waiting_octets), broker.waiting_unserved ? "warn" : "", to("services", [], { sort: "waiting" }))}

@@ -5,7 +5,7 @@ import { ask, get } from "../api.js";
 import { app, may, redraw } from "../app.js";
 import { content } from "../content.js";
 import { duration } from "../format.js";
-import { facts, head, link, name, needs } from "../parts.js";
+import { empty, facts, head, link, name, needs } from "../parts.js";
 import { parse } from "../json.js";
 
 const WAIT_SECONDS = 30;
@@ -56,7 +56,7 @@ function draw({ services }, at) {
   const { sending, result, fault } = app.page;
   return html`
     ${head("Send a request", "As any program would send it; a script runs, and does what it does.")}
-    <section class="block"><form class="stack" @submit=${submit}>
+    <div class="beside"><section class="block"><form @submit=${submit}>
       <div class="pairs">
         <label class="field">Service <input name="service" required list="services" autocomplete="off" .defaultValue=${at.args.service ?? (services.length === 1 ? services[0] : "default")}></label>
         <label class="field">Subject <input name="subject" required autocomplete="off" placeholder="the name of a script" .defaultValue=${at.args.subject ?? ""}></label>
@@ -70,7 +70,8 @@ function draw({ services }, at) {
       <p class="buttons"><label class="check"><input type="checkbox" name="wait" value="1" checked> Wait for the answer</label>
         <button class="primary" ?disabled=${sending}>${sending ? "Sending…" : "Send"}</button></p>
     </form></section>
-    <div role="status">${fault ? html`<p class="fault">${fault}</p>` : nothing}${result ? outcome(result) : nothing}</div>`;
+    <div class="answer" role="status">${fault ? html`<p class="fault">${fault}</p>` : nothing}${result ? outcome(result) : nothing}
+      ${fault || result ? nothing : empty(sending ? "The answer is awaited." : "The answer is shown here.")}</div></div>`;
 }
 
 function outcome(result) {

@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get, post } from "../api.js";
 import { app, may } from "../app.js";
 import { act, confirmed } from "../dialog.js";
-import { count, duration, many, octets, percent, rate } from "../format.js";
+import { NONE, count, duration, many, octets, percent, rate } from "../format.js";
 import { charts, loadHistory } from "../history.js";
 import { cancelAll, messages } from "../messages.js";
 import { badge, button, command, empty, facts, filter, head, link, name, needs, since, tabs, tile } from "../parts.js";
@@ -31,7 +31,7 @@ function states(one) {
 }
 
 function errors(one) {
-  if (!one.recent) return html`<span class="dim">–</span>`;
+  if (!one.recent) return NONE;
   const share = percent(one.recent.failed, one.recent.failed + one.recent.succeeded);
   return one.recent.failed ? html`<span class="bad-text">${share}</span>` : share;
 }
@@ -102,7 +102,7 @@ function numbers(one) {
     ${tile("In flight", count(one.in_flight))}
     ${tile("Rate", rate(recent?.rate ?? null))}
     ${tile("Run time", duration(recent?.p50), `p95 ${duration(recent?.p95)}, p99 ${duration(recent?.p99)}`)}
-    ${tile("Errors", recent ? percent(recent.failed, recent.failed + recent.succeeded) : "–", recent ? many(recent.failed, "request") : nothing, recent?.failed ? "bad" : "")}
+    ${tile("Errors", recent ? percent(recent.failed, recent.failed + recent.succeeded) : NONE, recent ? many(recent.failed, "request") : nothing, recent?.failed ? "bad" : "")}
   </dl>`;
 }
 

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { app, may, pathOf } from "../app.js";
-import { clock, count, duration, octets } from "../format.js";
+import { NONE, clock, count, duration, octets, percent } from "../format.js";
 import { badge, command, facts, head, name, time } from "../parts.js";
 import { table } from "../table.js";
 import { aboutWorker } from "./overview.js";
@@ -12,7 +12,8 @@ async function load(_at, signal) {
   const process = await get("api/v1/process", {}, signal);
   if (pathOf("broker") === undefined) return { process };
   const [store, limits] = await Promise.all([get("api/v1/store", {}, signal), get("api/v1/limits", {}, signal)]);
-  return { process, store, limits: limits.limits };
+  // What is nearly used up comes first.
+  return { process, store, limits: limits.limits.toSorted((one, other) => share(other) - share(one)) };
 }
 
 function draw({ process, store, limits }, at) {
@@ -20,7 +21,7 @@ function draw({ process, store, limits }, at) {
     ${head(store ? "Store and limits" : "Process")}
     ${store ? aboutStore(store) : nothing}
     <section class="block"><h2>Process</h2>${facts([
-      ["Loop lag, the worst of ten seconds", html`${duration(process.loop_lag)} ${process.loop_lag > 0.5 ? badge("late", "warn") : nothing}`],
+      ["Worst loop lag of 10 s", html`${duration(process.loop_lag)} ${process.loop_lag > 0.5 ? badge("late", "warn") : nothing}`],
       ["Memory", octets(process.memory)],
       ["Processor time", duration(process.cpu_seconds)],
       ["File descriptors", `${count(process.descriptors)} of ${count(process.most_descriptors)}`],
@@ -43,9 +44,9 @@ function aboutStore(store) {
       ["Room for messages", store.has_room ? "yes" : "no"],
       ["Last position", count(store.last_position)],
       ["Batches written", count(store.batches)],
-      ["Rows for each batch", store.batches ? count(Math.round(store.rows / store.batches)) : "–"],
-      ["Time for each batch", store.batches ? duration(store.write_seconds / store.batches) : "–"],
-      ["Of it, waiting for the disk", store.batches ? duration(store.commit_seconds / store.batches) : "–"],
+      ["Rows per batch", store.batches ? count(Math.round(store.rows / store.batches)) : NONE],
+      ["Time per batch", store.batches ? duration(store.write_seconds / store.batches) : NONE],
+      ["Of it, for the disk", store.batches ? duration(store.commit_seconds / store.batches) : NONE],
       ["Failures of writing", count(store.failures)],
       ["Damaged rows", count(store.damaged)],
       ["Last backup", store.last_backup ? time(store.last_backup) : "none since the start"],
@@ -59,16 +60,21 @@ const IN_OCTETS = /size/;
 const IN_SECONDS = /timeout|ttl|age/;
 
 function amount(one, value) {
-  if (value === null) return html`<span class="dim">–</span>`;
+  if (value === null) return NONE;
   if (IN_OCTETS.test(one.setting)) return octets(value);
   return IN_SECONDS.test(one.setting) ? duration(value) : count(value);
+}
+
+/** Return which share of a limit is used, -1 if that is not one number. */
+function share(one) {
+  return one.most && one.used !== null ? one.used / one.most : -1;
 }
 
 const LIMITS = [
   { label: "Setting", wide: true, cell: (one) => name(one.setting) },
   { label: "Limit", number: true, cell: (one) => (one.most === null ? "none" : amount(one, one.most)) },
   { label: "Used", number: true, cell: (one) => amount(one, one.used) },
-  { label: "Share", cell: (one) => (one.most && one.used !== null ? html`<meter min="0" max="1" high="0.8" optimum="0" value=${one.used / one.most} aria-label=${`Share of ${one.setting}`}></meter>` : nothing) },
+  { label: "Share", cell: (one) => (share(one) < 0 ? nothing : html`<meter min="0" max="1" high="0.8" optimum="0" value=${share(one)} aria-label=${`Share of ${one.setting}`}></meter> <span class="dim">${percent(one.used, one.most)}</span>`) },
 ];
 
 export const store = { title: "Store and limits", topics: ["queues", "worker"], load, draw };
