@@ -29,7 +29,9 @@ def of_broker(overview: BrokerOverview, store: StoreState) -> list[str]:
     if overview.waiting >= MANY_MESSAGES:
         found.append(f"messages that wait: {overview.waiting}; /api/v1/queues?sort=waiting has the longest first")
     if overview.dead_letters:
-        found.append(f"dead letters that are stored: {overview.dead_letters}; the page and alas letters list have their reasons")
+        found.append(
+            f"dead letters that are stored: {overview.dead_letters}; the page and alas letters list have their reasons"
+        )
     if store.free_octets is not None and store.free_octets < LITTLE_OCTETS:
         found.append(f"the disk of the store has only {store.free_octets // 2**20} MiB left")
     return found
