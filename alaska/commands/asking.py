@@ -66,7 +66,7 @@ def _run(connection: Connection, talk: Talk, explain: Explain | None) -> NoRetur
         broker = AdminClient(reactor, connection.endpoint, connection.credentials)
         talking = ensureDeferred(conversation(broker, talk))
         if explain is not None:
-            talking.addErrback(lambda failure: explain(_error_of(failure)))
+            talking.addErrback(lambda failure: explain(error_of(failure)))
         return talking.addCallbacks(_print, _print_error).addCallback(statuses.append)
 
     try:
@@ -100,16 +100,20 @@ def _print(result: str | Answer) -> int:
 
 
 def _print_error(failure: Failure) -> int:
-    error = _error_of(failure)
+    error = error_of(failure)
     status = exit_status(error)
     streams.write_line(f"alas: {advised(str(error), status)}", sys.stderr)
     return status
 
 
-def _error_of(failure: Failure) -> errors.AlaskaError:
-    failure.trap(errors.AlaskaError)
-    assert isinstance(failure.value, errors.AlaskaError)
-    return failure.value
+def error_of(failure: Failure) -> errors.AlaskaError:
+    """Return with which error a conversation has failed."""
+    if isinstance(failure.value, errors.AlaskaError):
+        return failure.value
+    # A broker can answer with values for which nothing is prepared.
+    failure.trap(Exception)
+    what = f"{type(failure.value).__name__}: {errors.text_of(failure.value)}"
+    return errors.OperationFailed(f"the answer of the broker cannot be shown: {what}", errors.INTERNAL_ERROR)
 
 
 def exit_status(error: BaseException | None) -> int:

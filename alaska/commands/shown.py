@@ -20,6 +20,8 @@ from alaska.names import printable
 _UNITS = ("d", 86400.0), ("h", 3600.0), ("m", 60.0)
 _SIZES = ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)
 
+MOST_SECONDS = 1e12
+"""A duration of more seconds is none: a broker or a worker can say anything."""
 _NOT_ASCII = re.compile("[^ -~]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: an object a line.")
@@ -94,8 +96,8 @@ def name(text: str) -> str:
 
 
 def duration(value: float | None) -> str:
-    """Return a duration in its largest unit, such as ``3m``; unknown is a dash."""
-    if value is None:
+    """Return a duration in its largest unit, such as ``3m``; unknown is a dash, and so is one that cannot be."""
+    if value is None or not abs(value) < MOST_SECONDS:
         return "-"
     for unit, size in _UNITS:
         if value >= size:

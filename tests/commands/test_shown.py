@@ -95,3 +95,12 @@ class LineTests(SynchronousTestCase):
     def test_content(self) -> None:
         """Content is its text, or has escapes if it is not UTF-8."""
         self.assertEqual((shown.content("é\n".encode()), shown.content(b"\xff")), ("é\n", "\\xff"))
+
+
+class NumberTests(SynchronousTestCase):
+    """Numbers."""
+
+    def test_durations(self) -> None:
+        """A duration has its largest unit; one that is none, which a hostile broker can cause, is a dash."""
+        found = [shown.duration(each) for each in (59.9, 60.0, 90_000.0, None, float("inf"), float("nan"), -1e308)]
+        self.assertEqual(found, ["59s", "1m", "1d", "-", "-", "-", "-"])
