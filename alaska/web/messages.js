@@ -31,7 +31,7 @@ const QUEUE = { label: "Queue", cell: place };
 const COLUMNS = {
   running: [
     SUBJECT, QUEUE, { label: "Client", cell: (one) => name(one.client) }, FROM,
-    { label: "Runs for", number: true, cell: runs }, { label: "Progress", cell: progress }, ATTEMPT,
+    { label: "Runs for", number: true, cell: runs }, { label: "Progress", wide: true, cell: progress }, ATTEMPT,
   ],
   waiting: [SUBJECT, QUEUE, FROM, AGE, { label: "Priority", number: true, cell: (one) => one.priority }, ATTEMPT, SIZE],
   delayed: [SUBJECT, QUEUE, FROM, { label: "Due", number: true, cell: (one) => time(one.due) }, AGE, ATTEMPT, SIZE],

@@ -31,7 +31,7 @@ export function shell(view) {
         ${user()}
       </div>
     </header>
-    <nav id="places" class=${app.menu ? "places open" : "places"} aria-label="Places">
+    <nav id="places" class=${app.menu ? "places open" : "places"} aria-label="Places" @keydown=${leave}>
       ${groups(pathOf("broker") !== undefined, pathOf("worker") !== undefined).map(
         ([label, places]) => html`<div><h2 class="group">${label}</h2><ul>
           ${places.map(([place, text, counted]) => html`<li><a href=${to(place)} aria-current=${app.at?.name === place ? "page" : nothing} @click=${close}>
@@ -46,6 +46,13 @@ export function shell(view) {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main").focus();
+}
+
+function leave(event) {
+  if (event.key !== "Escape" || !app.menu) return;
+  app.menu = false;
+  redraw();
+  document.querySelector(".menu").focus();
 }
 
 function close() {

@@ -15,6 +15,11 @@ from tests.web.site import Site
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
+CUT = (
+    "[...document.querySelectorAll('.scroll, .block, .tile, dialog')]"
+    ".filter((each) => each.scrollWidth > each.clientWidth + 1).length"
+)
+"""How many frames cut something off at their right."""
 SECONDS = 30.0
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1",

@@ -7,7 +7,7 @@ import sys
 from urllib.parse import quote_from_bytes
 
 from tests import PROJECT
-from tests.web.browser_case import AXE, BrowserCase, kept
+from tests.web.browser_case import AXE, CUT, BrowserCase, kept
 from tests.web.site import Site
 
 COUNT = 10_000
@@ -106,9 +106,10 @@ class HostileTests(BrowserCase):
         self.open(user="ann")
         for view in VIEWS:
             self.go(view)
-            for width in (400, 1280):
+            for width in (400, 900, 1280):
                 self.size(width)
                 self.assertLessEqual(self.js("document.documentElement.scrollWidth"), width, view)
+                self.assertEqual(self.js(CUT), 0, f"{view}, {width}")
         self.go("mailboxes")
         for words in SHOWN:
             self.until(f"document.querySelector('main').innerText.includes('{words}')")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.web.browser_case import AXE, VIEWS, BrowserCase
+from tests.web.browser_case import AXE, CUT, VIEWS, BrowserCase
 
-WIDTHS = (400, 1280, 2560)
+WIDTHS = (400, 900, 1280, 2560)
 
 
 class ViewTests(BrowserCase):
@@ -24,6 +24,7 @@ class ViewTests(BrowserCase):
             for width in WIDTHS:
                 self.size(width)
                 self.assertLessEqual(self.js("document.documentElement.scrollWidth"), width, view)
+                self.assertEqual(self.js(CUT), 0, f"{view}, {width}")
             self.size(400)
             self.assertEqual(self.axe("dark"), [], f"{view}, dark, narrow")
             self.size(1280)

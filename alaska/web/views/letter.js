@@ -27,7 +27,7 @@ export function drawLetter({ letter, content: frames, properties, script }, at) 
   const back = html`<a href=${to("letters")}>Dead letters</a>`;
   if (!letter) return html`${head(`Dead letter ${at.parts[0]}`, back)}${needs("operate", "The content of messages")}`;
   const actions = html`
-    ${button("Resend", "operate", () => resend(letter), "primary")}
+    ${button("Resend", "operate", () => resend(letter), app.page.editing ? "" : "primary")}
     ${button(app.page.editing ? "Do not change it" : "Change and resend", "operate", () => ((app.page.editing = !app.page.editing), redraw()))}
     ${button("Drop", "operate", () => drop(letter), "danger")}`;
   return html`

@@ -74,7 +74,7 @@ const LIMITS = [
   { label: "Setting", wide: true, cell: (one) => name(one.setting) },
   { label: "Limit", number: true, cell: (one) => (one.most === null ? "none" : amount(one, one.most)) },
   { label: "Used", number: true, cell: (one) => amount(one, one.used) },
-  { label: "Share", cell: (one) => (share(one) < 0 ? nothing : html`<meter min="0" max="1" high="0.8" optimum="0" value=${share(one)} aria-label=${`Share of ${one.setting}`}></meter> <span class="dim">${percent(one.used, one.most)}</span>`) },
+  { label: "Share", cell: (one) => (share(one) < 0 ? NONE : html`<meter min="0" max="1" high="0.8" optimum="0" value=${share(one)} aria-label=${`Share of ${one.setting}`}></meter> <span class="dim">${percent(one.used, one.most)}</span>`) },
 ];
 
 export const store = { title: "Store and limits", topics: ["queues", "worker"], load, draw };

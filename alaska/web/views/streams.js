@@ -33,7 +33,7 @@ const COLUMNS = [
   { label: "Rate", number: true, cell: (one) => rate(seen.get(one.name)?.rate) },
   { label: "Readers", sort: "readers", number: true, cell: (one) => count(one.readers) },
   { label: "Lag", sort: "lag", number: true, cell: (one) => (one.lag ? html`<span class="warn-text">${count(one.lag)}</span>` : "0") },
-  { label: "Retention", cell: (one) => retention(one.retention) },
+  { label: "Retention", wide: true, cell: (one) => retention(one.retention) },
 ];
 
 function records(one) {
