@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that is malformed, is of another type, is not UTF-8, or is nested too deeply."""
 _ESCAPED = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 
 

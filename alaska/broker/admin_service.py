@@ -21,6 +21,7 @@ from alaska.access import Level
 from alaska.admin import snapshots as shown
 from alaska.admin.operations import BROKER, Operation
 from alaska.admin.requests import SUMMARY
+from alaska.admin.text import UNREADABLE
 from alaska.broker.administration import Administration
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
@@ -118,7 +119,7 @@ class AdminService:
             if len(content) > operation.most_octets or len(command.content) > 1:
                 raise OperationFailed(f"the content must be one frame of at most {operation.most_octets} octets")
             request = msgspec.json.decode(content or b"{}", type=operation.takes)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             self._fail(client, command, OperationFailed(f"the content is not valid: {error}"))
         except OperationFailed as error:
             self._fail(client, command, error)

@@ -6,7 +6,7 @@ import msgspec
 
 from alaska import errors
 from alaska.admin import requests
-from alaska.admin.text import to_name
+from alaska.admin.text import UNREADABLE, to_name
 from alaska.broker.access_control import AccessControl
 from alaska.broker.binding import BindingKey
 from alaska.broker.bindings import Bindings
@@ -53,7 +53,7 @@ class OfferedBindings:
             return False
         try:
             request = msgspec.json.decode(content, type=requests.NewBinding)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return False
         return self._access.may_bind(client.user, to_name(request.stream), to_name(request.service))
 

@@ -10,7 +10,7 @@ from alaska.admin.pages import Key, Work, matcher, page_of
 from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query, ScriptQuery
 from alaska.admin.script_pages import page_of_scripts
 from alaska.admin.snapshots import Page, Script, Summary, Worker
-from alaska.admin.text import to_name
+from alaska.admin.text import UNREADABLE, to_name
 from alaska.broker.clients import Client, Clients
 
 MOST_WORKERS = 1000
@@ -23,6 +23,7 @@ MIN_SECONDS = 0.5
 """A summary that follows another one of the same worker sooner is ignored."""
 MOST_REASONS = 32
 """The maximum number of different reasons of errors of a script."""
+MOST_NUMBER = 2**53
 _DECODER = msgspec.json.Decoder(Summary)
 
 
@@ -48,11 +49,11 @@ class WorkerSummaries:
                 return False
         try:
             summary = _DECODER.decode(content)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return False
-        if len(summary.progress) > MOST_PROGRESS:
+        if len(summary.progress) > MOST_PROGRESS or len(summary.scripts) > MOST_SCRIPTS:
             return False
-        if len(summary.scripts) > MOST_SCRIPTS or any(len(each.errors) > MOST_REASONS for each in summary.scripts):
+        if not all(map(_is_plausible, summary.scripts)):
             return False
         self._known[client.number] = now, summary
         return True
@@ -98,6 +99,12 @@ class WorkerSummaries:
                     elif len(sums) < 10 * MOST_SCRIPTS:
                         sums[name] = script
         return (yield from page_of_scripts(sums, query))
+
+
+def _is_plausible(script: Script) -> bool:
+    """Return whether a script has few reasons of errors, and numbers that can be added to those of other workers."""
+    numbers = script.calls, script.seconds, script.memory, script.workers, *script.errors.values()
+    return len(script.errors) <= MOST_REASONS and all(0 <= each <= MOST_NUMBER for each in numbers)
 
 
 def _sum(one: Script, other: Script) -> Script:

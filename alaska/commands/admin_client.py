@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from alaska import errors
 from alaska.admin.requests import LetterQuery, Query
 from alaska.admin.snapshots import Failure, Page
+from alaska.admin.text import UNREADABLE
 from alaska.client import Client, Delivery
 from alaska.commands.credentials import Credentials
 from alaska.interfaces import INetwork, Reactor
@@ -79,7 +80,7 @@ class AdminClient:
             raise failure
         try:
             return msgspec.json.decode(answer, type=returns)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise errors.OperationFailed(
                 "the broker gave an answer that cannot be read", errors.INTERNAL_ERROR
             ) from None
@@ -130,6 +131,6 @@ def _failure(answer: bytes) -> errors.OperationFailed | None:
     """Return the error of an answer that is one. No other answer has its member ``error``."""
     try:
         failure = msgspec.json.decode(answer, type=Failure)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return errors.OperationFailed(failure.error, failure.status)

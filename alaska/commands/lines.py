@@ -67,7 +67,7 @@ def json_line(number: int, octets: int, text: bytes) -> Line:
         content = msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
         terms: Any = {name: getattr(found, name) for name in _TERMS if getattr(found, name) is not None}
         to_terms(terms)
-    except (msgspec.MsgspecError, UnicodeError, ValueError, TypeError, BadTerm) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError, TypeError, BadTerm) as error:
         return Line(number, octets, fault=str(error))
     return Line(number, octets, content, found.service, found.subject, found.headers, terms)
 

@@ -23,6 +23,7 @@ from alaska.admin import snapshots as shown
 from alaska.admin.operations import WORKER, IAdministered, Operation
 from alaska.admin.pages import Turns
 from alaska.admin.requests import MOST_SUMMARY_OCTETS, SUMMARY
+from alaska.admin.text import UNREADABLE
 from alaska.admin.warnings import of_worker
 from alaska.client import Client, Delivery
 from alaska.errors import AlaskaError, OperationFailed
@@ -175,7 +176,7 @@ class MailService:
             if len(content) > MAX_REQUEST_OCTETS:
                 raise OperationFailed(f"the content must have at most {MAX_REQUEST_OCTETS} octets")
             request = msgspec.json.decode(content or b"{}", type=operation.takes)
-        except (msgspec.DecodeError, RecursionError, OperationFailed) as error:
+        except (*UNREADABLE, OperationFailed) as error:
             answer(shown.Failure(error=f"the content is not valid: {error}", status=errors.COMMAND_INVALID))
             return True
         performed = self._administration.perform(operation.name, request, f"mail from {printable(delivery.sender)}")
@@ -205,7 +206,7 @@ def _is_answer(content: bytes) -> bool:
         return True
     try:
         decoded = msgspec.json.decode(content or b"{}")
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return isinstance(decoded, dict) and not _OF_ANSWERS.isdisjoint(decoded)
 

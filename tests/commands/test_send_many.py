@@ -167,6 +167,10 @@ class LinesTests(SynchronousTestCase):
         """Whatever the line is, it is a request or a fault."""
         self.assertIsInstance(json_line(1, 1, text), Line)
 
+    def test_deep_json(self) -> None:
+        """So is one with so many brackets that they cannot be read."""
+        self.assertTrue(json_line(1, 1, b'{"content": ' + b"[" * 100_000 + b"]" * 100_000 + b"}").fault)
+
     def test_options(self) -> None:
         """What is only for many requests needs --lines; a file is no argument without it."""
         from alaska.commands.connection import take_connection  # noqa: PLC0415

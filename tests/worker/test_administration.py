@@ -27,7 +27,7 @@ class AdministrationTests(ServedCase):
         self.script(b"good")
         self.script(b"bad", error="it broke")
 
-    def mail(self, subject: str, content: str = "", tracker: str = "t") -> Any:
+    def mail(self, subject: str, content: str | bytes = "", tracker: str = "t") -> Any:
         """Mail the worker; return its answer, or None."""
         self.got.clear()
         address = self.worker.administration.overview().address
@@ -73,7 +73,8 @@ class AdministrationTests(ServedCase):
         """Other mail is dropped, and so is what looks like an answer: workers do not answer each other for ever."""
         self.assertIsNone(self.mail("hello"))
         self.assertIsNone(self.mail("overview", '{"error": "x", "status": 500}'))
-        self.assertEqual(self.mail("scripts", '{"limit": 0}')["status"], 500)
+        for content in ('{"limit": 0}', b'{"match": "\xff"}'):
+            self.assertEqual(self.mail("scripts", content)["status"], 500)
 
     def test_flood(self) -> None:
         """Only a limited number of mails is answered each second."""
@@ -111,6 +112,24 @@ class AdministrationTests(ServedCase):
         self.pool.run()
         self.pass_time(2.0)
         self.assertEqual(self.broker_shows("workers"), [])
+
+    def test_odd_numbers(self) -> None:
+        """A summary with numbers that cannot be added up, or with text that is not UTF-8, is ignored."""
+        self.ask("good")
+        self.run_scripts()
+        summary = msgspec.json.decode(self.worker.administration.summary())
+        (script,) = summary["scripts"]
+        assert self.broker.broker is not None
+        broker = self.broker.broker
+        client = broker.clients.by_address(self.worker.administration.overview().address.encode())
+        assert client is not None
+        good = msgspec.json.encode(summary)
+        self.assertTrue(broker.administration.workers.told(client, good, 1e8))
+        for more in ({"seconds": 1e308}, {"calls": -1}, {"errors": {"x": 2**63}}, {"name": "\xff"}):
+            content = msgspec.json.encode({**summary, "scripts": [{**script, **more}]})
+            self.assertFalse(
+                broker.administration.workers.told(client, content.replace(b"\xc3\xbf", b"\xff"), 1e9), more
+            )
 
     def test_bounded(self) -> None:
         """What the broker is told has a limited size, however many scripts there are."""
