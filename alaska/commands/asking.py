@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, cast
 
 import click
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -112,7 +112,8 @@ def error_of(failure: Failure) -> errors.AlaskaError:
         return failure.value
     # A broker can answer with values for which nothing is prepared.
     failure.trap(Exception)
-    what = f"{type(failure.value).__name__}: {errors.text_of(failure.value)}"
+    value = cast("Exception", failure.value)
+    what = f"{type(value).__name__}: {errors.text_of(value)}"
     return errors.OperationFailed(f"the answer of the broker cannot be shown: {what}", errors.INTERNAL_ERROR)
 
 
