@@ -51,7 +51,7 @@ def path(environ: Mapping[str, str]) -> Path:
 def load(file: Path) -> tomlkit.TOMLDocument:
     """Read the file; one that does not exist is empty.
 
-    :raises ValueError: it cannot be read, or is not valid; or others can read it, and it has passwords.
+    :raises ValueError: it cannot be read, or is not valid; or others can read passwords in it, or anybody can change it.
     """
     try:
         with file.open("rb") as opened:
@@ -68,6 +68,9 @@ def load(file: Path) -> tomlkit.TOMLDocument:
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not valid: {error}") from None
     _check(document, file)
+    if mode & stat.S_IWOTH:
+        # Who changes an endpoint is sent the user name and password.
+        raise ValueError(f"{file} can be changed by anybody; do: chmod o-w {file}")
     has_password = any(isinstance(table, Mapping) and _SECRET in table for table in document.values())
     if has_password and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ValueError(f"{file} has a password, and others can read it; do: chmod 600 {file}")

@@ -96,6 +96,11 @@ class ContextsTests(ContextCase):
             self.assertIn(why, self.refused())
             self.assertIn(str(self.file), self.refused())
 
+    def test_changed_by_anybody(self) -> None:
+        """A file that anybody can change is refused: with another endpoint, somebody else would get the password."""
+        self.write("[a]\nendpoint = 'tcp://127.0.0.1:1'\n", 0o666)
+        self.assertIn("chmod o-w", self.refused())
+
     def test_secret(self) -> None:
         """A file with a password that others can read is refused, and the password is never shown."""
         self.write(TEXT, 0o640)
