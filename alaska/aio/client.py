@@ -359,7 +359,8 @@ class Client(SendingClient):
         """Serve the services of :meth:`service` until the task is cancelled, or the broker ends one of them.
 
         At the end, no more requests are taken, and those that run have ``grace`` seconds; the broker delivers others
-        again. ``started`` is called when all services are offered. The client itself need not be connected.
+        again. At SIGTERM the program does so, and ends; a program that has a handler of its own cancels the task.
+        ``started`` is called when all services are offered. The client itself need not be connected.
 
         :raises ValueError: there is no service.
         :raises ClientError: the broker does not answer, or refuses a service.

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from alaska import errors
 from alaska.aio.connection import Connection
+from alaska.aio.termination import terminated
 from alaska.aio.tracing import RequestRecord, ServiceTracing
 from alaska.messaging.delivery import Cancellation, Delivery
 from alaska.messaging.requests import (
@@ -113,7 +114,12 @@ class ServiceRunner:
         key = delivery.session, delivery.tracker_octets if delivery.lease is None else delivery.lease
         task = self._loop.create_task(self._serve(request))
         self._runs[key] = _Run(request, task)
-        task.add_done_callback(lambda _: self._runs.pop(key, None))
+        task.add_done_callback(lambda _: self._ended(key, task))
+
+    def _ended(self, key: tuple[int, bytes | int], task: asyncio.Task[None]) -> None:
+        self._runs.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # It is one that ends the program; the loop has raised it.
 
     def cancelled(self, cancellation: Cancellation) -> None:
         """Cancel a request: its function is told, and a function that is forced, or asynchronous, is cancelled."""
@@ -258,19 +264,30 @@ async def in_thread(call: Callable[[], Any]) -> Any:  # noqa: ANN401  # it can b
 async def run_all(
     runners: list[ServiceRunner], timeout: float | None, grace: float, started: Callable[[], object] | None
 ) -> None:
-    """Serve until the task is cancelled, or the broker ends a service.
+    """Serve until the task is cancelled, SIGTERM arrives, or the broker ends a service.
 
     :raises ClientError: the broker does not answer, or refuses a service, or has ended one.
     """
+    loop = asyncio.get_running_loop()
+    with terminated(loop) as sigterm:
+        serving = loop.create_task(_serve_all(runners, timeout, started))
+        try:
+            await asyncio.wait([serving, sigterm], return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+        finally:
+            serving.cancel()
+            await asyncio.shield(_stop_all(runners, grace))
+
+
+async def _serve_all(runners: list[ServiceRunner], timeout: float | None, started: Callable[[], object] | None) -> None:
+    """Serve until the broker ends a service; raises its error."""
     waits: list[Coroutine[Any, Any, None]] = [runner.start(timeout) for runner in runners]
-    try:
-        await asyncio.gather(*waits)
-        if started is not None:
-            started()
-        done, _ = await asyncio.wait([runner.ended for runner in runners], return_when=asyncio.FIRST_COMPLETED)
-        raise done.pop().result()
-    finally:
-        await asyncio.shield(_stop_all(runners, grace))
+    await asyncio.gather(*waits)
+    if started is not None:
+        started()
+    done, _ = await asyncio.wait([runner.ended for runner in runners], return_when=asyncio.FIRST_COMPLETED)
+    raise done.pop().result()
 
 
 async def _stop_all(runners: list[ServiceRunner], grace: float) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from alaska import aio, errors
 from alaska.aio.client import CLOSE_SECONDS, CONNECT_SECONDS, INBOX
 from alaska.aio.connection import Connection
 from alaska.aio.tail import Reading, Since
+from alaska.aio.termination import calls_at_sigterm
 from alaska.aio.worker import AnyFunction
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
@@ -253,24 +255,27 @@ class Client(SendingClient):
         )
 
     def run(self, *, grace: float = 5.0, started: Callable[[], object] | None = None) -> None:
-        """Serve until this thread is interrupted, :meth:`stop` is called, or the broker ends a service.
+        """Serve until Ctrl-C or SIGTERM in the main thread, :meth:`stop`, or until the broker ends a service.
 
-        See :meth:`alaska.aio.Client.run`. ``started`` is called in the client's own thread, and must not wait.
+        A program that has a handler of its own for SIGTERM calls :meth:`stop` in another thread. ``started`` is called
+        in the client's own thread, and must not wait. See :meth:`alaska.aio.Client.run`.
         """
         running = self._client.run(grace=grace, started=started)
+        self._serving = None
         try:
             thread = self._running()
-        except BaseException:
-            running.close()
-            raise
-        try:
-            thread.call(self._serve(running))
+            with calls_at_sigterm(_terminate):
+                thread.call(self._serve(running))
+        except (KeyboardInterrupt, _Terminated):
+            self.stop()
         except BaseException:
             self.stop()
             raise
         finally:
-            if not self._client.is_open:
-                thread.stop()
+            with suppress(RuntimeError, ValueError):  # It runs, and is not waited for any more.
+                running.close()
+            if self._thread is not None and not self._client.is_open:
+                self._thread.stop()
 
     async def _serve(self, running: Coroutine[Any, Any, None]) -> None:
         serving = self._serving = asyncio.ensure_future(running)
@@ -278,17 +283,23 @@ class Client(SendingClient):
         if not serving.cancelled():
             serving.result()
 
+    async def _end_serving(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
+
     def stop(self) -> None:
         """Let :meth:`run`, in another thread, end: it takes no more requests, finishes those that run, and returns."""
-        thread, serving = self._thread, self._serving
-        if thread is not None and serving is not None and thread.is_running:
-            thread.call(_cancelled(serving))
+        if self._thread is not None and self._thread.is_running:
+            self._thread.call(self._end_serving())
 
 
-async def _cancelled(task: asyncio.Future[None]) -> None:
-    """Cancel a task, and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait([task])
+class _Terminated(BaseException):
+    """SIGTERM has arrived."""
+
+
+def _terminate() -> NoReturn:
+    raise _Terminated
 
 
 async def _made(make: Callable[[], Result]) -> Result:
