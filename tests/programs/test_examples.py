@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sys
@@ -164,9 +165,19 @@ class BrowserTests(ExampleCase):
             self.wait(browser, lambda: "1 sport goal" in self.text(browser, "records"))
             self.submit(browser, "ask", "browser")
             self.wait(browser, lambda: self.text(browser, "answer").startswith("hello"))
-            return self.text(browser, "answer"), self.text(browser, "records")
+            answers = self.text(browser, "answer"), self.text(browser, "records")
+            self.assertEqual(self.run_documented(browser), "200 hello world")
+            return answers
         finally:
             browser.quit()
+
+    @staticmethod
+    def run_documented(browser: Any) -> str:
+        """Run the JavaScript in docs/howto/use-browser.md on the page, and return what it logs first."""
+        page = (PROJECT / "docs" / "howto" / "use-browser.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"^```js\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+        begin = "const [token, done] = arguments; const console = { log: (...texts) => done(texts.join(' ')) };"
+        return str(browser.execute_async_script(f"{begin} (async () => {{ {code} }})();", "T-cid"))
 
     @staticmethod
     def submit(browser: Any, form: str, value: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,20 @@ class WheelTests(SynchronousTestCase):
         self.assertIn("alaska", twistd)
         where = self.run_in(site, "-c", "import alaska.aio, alaska.sync; print(alaska.__file__)")
         self.assertEqual(Path(where.strip()), site / "alaska" / "__init__.py")
+
+    def test_documented(self) -> None:
+        """The pages that install the wheel, install.md and test-scripts.md, have its name, and extras that it has."""
+        config = ConfigParser()
+        config.read(PROJECT / "setup.cfg", encoding="utf-8")
+        for page in ("install.md", "test-scripts.md"):
+            text = (PROJECT / "docs" / "howto" / page).read_text(encoding="utf-8")
+            found = re.findall(r"\bdist/([\w.*-]+\.whl)\)?(?:\[([\w,]+)\])?", text)
+            self.assertTrue(found, page)
+            for name, extras in found:
+                self.assertTrue(fnmatch.fnmatch(self.wheel.name, name), name)
+                self.assertLessEqual(set(words(extras)), set(config["options.extras_require"]))
+        # pipx offers the programs of the package itself, and with --include-deps also twistd.
+        self.assertEqual(words(config["options.entry_points"]["console_scripts"])[0::3], ["alas"])
 
     def run_in(self, site: Path, *arguments: str, stdin: str = "") -> str:
         """Return what Python prints where the package is installed."""
