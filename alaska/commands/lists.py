@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import click
+import msgspec
 
 from alaska.admin import requests, snapshots, stream_snapshots
 from alaska.commands import asking, shown
@@ -19,6 +20,7 @@ from alaska.commands.connection import Connection, broker_options
 from alaska.commands.values import whole_number
 
 MOST_SHOWN = 1_000_000
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class List(NamedTuple):
@@ -121,7 +123,7 @@ LISTS = (
         "Show the streams that have readers or stored records.",
     ),
     List(
-        "clients", requests.Query, snapshots.Client,
+        "clients", requests.ClientQuery, snapshots.Client,
         (">NUMBER", "ADDRESS", "USER", ">CONNECTED", ">HEARD", ">CREDIT", ">UNCONFIRMED", "OFFERS"), _client,
         "no client is connected", "Show the clients that are connected.",
     ),
@@ -138,6 +140,15 @@ LISTS = (
 )  # fmt: skip
 
 
+def _sort_option(query: type[requests.Query]) -> Callable[[F], F]:
+    """Return the option that sorts a list, if it can be sorted."""
+    words = [word.replace("_", "-") for word in get_args(get_type_hints(query)["sort"]) if word]
+    if not words:
+        return lambda function: function
+    what = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return click.option("--sort", type=click.Choice(words), metavar="BY", help=f"Largest first, by {what}.")
+
+
 def _command(each: List) -> click.Command:
     """Return the command that shows a list."""
 
@@ -149,11 +160,13 @@ def _command(each: List) -> click.Command:
     )
     @click.argument("match", metavar="[TEXT]", default="")
     @click.option("-n", "--limit", type=whole_number(1, MOST_SHOWN), default=1000, metavar="N", help="At most (1000).")
+    @_sort_option(each.query)
     @shown.json_option
     @broker_options
-    def show(connection: Connection, match: str, limit: int, as_json: bool) -> None:
+    def show(connection: Connection, match: str, limit: int, as_json: bool, sort: str | None = None) -> None:
         async def talk(broker: AdminClient) -> str:
-            found = await broker.ask_all(each.name, each.query(match=match), each.item, limit)
+            query = msgspec.convert({"match": match, "sort": (sort or "").replace("-", "_")}, each.query)
+            found = await broker.ask_all(each.name, query, each.item, limit)
             if as_json:
                 return shown.lines(found)
             now = time.time()
