@@ -51,7 +51,7 @@ def path(environ: Mapping[str, str]) -> Path:
 def load(file: Path) -> tomlkit.TOMLDocument:
     """Read the file; one that does not exist is empty.
 
-    :raises ValueError: it cannot be read, or is not valid; or others can read passwords in it, or anybody can change it.
+    :raises ValueError: it cannot be read, or is not valid; others can read passwords in it, or anybody can change it.
     """
     try:
         with file.open("rb") as opened:
