@@ -36,7 +36,7 @@ class AdminClient:
     def __init__(
         self, reactor: Reactor, endpoint: str, credentials: Credentials, network: INetwork | None = None
     ) -> None:
-        self._reactor = reactor
+        self.reactor = reactor
         self._endpoint = endpoint
         self._asked: tuple[str, Deferred[bytes]] | None = None
         self._client = _Client(
@@ -71,7 +71,7 @@ class AdminClient:
         if not self._client.tell_broker(operation, msgspec.json.encode(request)):
             raise self._unanswered("the connection is lost")
         try:
-            answer = await asked.addTimeout(timeout, self._reactor)
+            answer = await asked.addTimeout(timeout, self.reactor)
         except DeferredTimeout:
             raise self._unanswered(f"no answer within {timeout:g} s") from None
         finally:
@@ -101,7 +101,11 @@ class AdminClient:
 
     def wait(self, seconds: float) -> Deferred[None]:
         """Return a Deferred that fires after a while; the connection stays meanwhile."""
-        return deferLater(self._reactor, seconds)
+        return deferLater(self.reactor, seconds)
+
+    def at_interrupt(self, function: Callable[[], None]) -> None:
+        """Call a function also if a signal ends the program while it talks."""
+        self.reactor.addSystemEventTrigger("during", "shutdown", function)
 
     def _unanswered(self, why: str) -> errors.ConnectTimeout:
         return errors.ConnectTimeout(f"the broker at {self._endpoint}: {why}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, NoReturn, cast
 
 import click
@@ -13,7 +13,7 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from alaska import errors
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.advice import advised
 from alaska.commands.connection import Connection
@@ -33,10 +33,11 @@ _INTERRUPTED = 130
 
 
 class Answer(NamedTuple):
-    """What a command prints, and its exit status."""
+    """What a command prints, its exit status, and what it says about that to the standard error."""
 
     text: str
     status: int = 0
+    note: str = ""
 
 
 Talk = Callable[[AdminClient], Awaitable["str | Answer"]]
@@ -92,11 +93,18 @@ async def conversation(broker: AdminClient, talk: Talk) -> str | Answer:
 
 
 def _print(result: str | Answer) -> int:
-    text, status = (result, 0) if isinstance(result, str) else result
-    if text:
+    answer = Answer(result) if isinstance(result, str) else result
+    if answer.text:
         # What a broker or a worker says of itself is in it, too.
-        streams.write_line(streams.safe(text))
-    return status
+        streams.write_line(streams.safe(answer.text))
+    if answer.note:
+        streams.write_line(answer.note, sys.stderr)
+    return answer.status
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> Answer:
+    """Return rows as a table; if there are none, a sentence for the standard error."""
+    return Answer(shown.table(columns, rows), note="" if rows else empty)
 
 
 def _print_error(failure: Failure) -> int:

@@ -13,6 +13,7 @@ from alaska.admin.stream_snapshots import Binding, Reader
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
+from alaska.commands.confirming import confirm, yes_option
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.values import NAME, PATTERN, POSITION
 from alaska.mlm.commands import LIVE_ONLY
@@ -88,7 +89,7 @@ def unbind(connection: Connection, stream: str, service: str, pattern: str, as_j
 def bindings(connection: Connection, match: str, as_json: bool) -> None:
     """Show the streams that are bound to services, or those whose stream or service contains a text."""
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         found = await broker.ask_all("bindings", Query(match=match), Binding)
         if as_json:
             return shown.lines(found)
@@ -100,7 +101,7 @@ def bindings(connection: Connection, match: str, as_json: bool) -> None:
             )
             for each in found
         ]
-        return shown.table(_BINDINGS, rows, "no stream is bound")
+        return asking.table(_BINDINGS, rows, "no stream is bound")
 
     asking.run(connection, talk)
 
@@ -112,16 +113,20 @@ def bindings(connection: Connection, match: str, as_json: bool) -> None:
 )
 @click.argument("match", metavar="[TEXT]", default="")
 @click.option("--delete", nargs=2, type=NAME, metavar="STREAM NAME", help="Delete this durable reader.")
+@yes_option
 @shown.json_option
 @broker_options
-def readers(connection: Connection, match: str, delete: tuple[str, str] | None, as_json: bool) -> None:
+def readers(connection: Connection, match: str, delete: tuple[str, str] | None, is_sure: bool, as_json: bool) -> None:
     """Show who reads streams, and the durable readers, with the number of records that they lag.
 
     With a TEXT, only those of streams whose name contains it. With --delete, delete a durable reader that nobody has at
     present.
     """
+    if delete:
+        stream, name = map(printable, delete)
+        confirm(f"Delete the reader {name} of {stream} at {connection.endpoint}?", is_sure)
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         if delete:
             stream, name = delete
             request = OneReader(stream=stream, name=name)
@@ -138,6 +143,6 @@ def readers(connection: Connection, match: str, delete: tuple[str, str] | None, 
             )
             for each in found
         ]
-        return shown.table(_READERS, rows, "there are no readers")
+        return asking.table(_READERS, rows, "there are no readers")
 
     asking.run(connection, talk)

@@ -77,7 +77,9 @@ def show(as_json: bool) -> None:
     else:
         keys = ("name", "endpoint", "username", "security")
         rows = [("*" if each["default"] else "", *(str(each[key]) for key in keys)) for each in found]
-        text = shown.table(_COLUMNS, rows, "there are no contexts: alas context set NAME --endpoint ENDPOINT")
+        text = shown.table(_COLUMNS, rows)
+        if not found:
+            streams.write_line("there are no contexts: alas context set NAME --endpoint ENDPOINT", sys.stderr)
     if text:
         streams.write_line(text)
 

@@ -15,6 +15,7 @@ from alaska.commands import asking, letter_edit, shown, streams
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS
 from alaska.commands.command import Command, Entry, Group
+from alaska.commands.confirming import confirm, yes_option
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.letter_selection import RATE, selection_of, selection_options
 from alaska.commands.letter_texts import HEADER, as_text, row
@@ -64,9 +65,9 @@ def show_list(connection: Connection, newest: bool, limit: int | None, as_json: 
     """Show the dead letters that match, the oldest ones first."""
     query = LetterQuery(**selection_of(options), sort="newest" if newest else "")
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         found = await broker.ask_all("letters", query, Letter, limit)
-        return shown.lines(found) if as_json else shown.table(HEADER, [row(each) for each in found], "no dead letters")
+        return shown.lines(found) if as_json else asking.table(HEADER, [row(each) for each in found], "no dead letters")
 
     asking.run(connection, talk)
 
@@ -182,10 +183,13 @@ async def _resend(
 @click.command(
     "drop", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas letters drop --cause not_found --older 7d"
 )
+@yes_option
 @_some_options
-def drop(connection: Connection, positions: tuple[int, ...], as_json: bool, **options: Any) -> None:  # noqa: ANN401
+def drop(connection: Connection, positions: tuple[int, ...], is_sure: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Delete dead letters: those with the numbers N, or all that match."""
     selection = _checked(positions, options)
+    which = f"{len(positions)} dead letters" if positions else "all dead letters that match"
+    confirm(f"Delete {'all dead letters' if options['is_all'] else which} at {connection.endpoint}?", is_sure)
 
     async def talk(broker: AdminClient) -> str:
         if not positions:

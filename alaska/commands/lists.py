@@ -17,6 +17,7 @@ from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
+from alaska.commands.rows import age, queue_row
 from alaska.commands.values import whole_number
 
 MOST_SHOWN = 1_000_000
@@ -35,36 +36,13 @@ class List(NamedTuple):
     doc: str
 
 
-def _age(since: float | None, now: float) -> str:
-    return "-" if since is None else shown.duration(now - since)
-
-
-def _queue(each: snapshots.Queue, now: float) -> Sequence[str]:
-    state = "paused" if each.paused else f"{each.held} held" if each.held else "-"
-    return (
-        *(each.kind, shown.name(each.name), str(each.waiting), _age(each.oldest, now), str(each.in_flight)),
-        *(str(each.consumers), shown.octets(each.octets), *_recent(each.recent), state),
-    )
-
-
-def _recent(recent: snapshots.Recent | None) -> Sequence[str]:
-    """Return the rate, the share of errors, and run times of the last minutes."""
-    if recent is None or not recent.succeeded + recent.failed:
-        return ("-", "-", "-", "-")
-    share = recent.failed / (recent.succeeded + recent.failed)
-    return (f"{recent.rate:.1f}/s", f"{share:.1%}", shown.seconds(recent.p50), shown.seconds(recent.p99))
-
-
 def _service(each: snapshots.Queue, now: float) -> Sequence[str]:
-    return _queue(each, now)[1:]
+    return queue_row(each, now)[1:]
 
 
 def _mailbox(each: snapshots.Queue, now: float) -> Sequence[str]:
-    reader = "yes" if each.consumers else "no"
-    return (
-        *(shown.name(each.name), str(each.waiting), _age(each.oldest, now), str(each.in_flight)),
-        *(shown.octets(each.octets), reader),
-    )
+    row = queue_row(each, now)
+    return (row.name, row.waiting, row.oldest, row.in_flight, row.octets, "yes" if each.consumers else "no")
 
 
 def _stream(each: stream_snapshots.Stream, _now: float) -> Sequence[str]:
@@ -78,8 +56,8 @@ def _stream(each: stream_snapshots.Stream, _now: float) -> Sequence[str]:
 def _client(each: snapshots.Client, now: float) -> Sequence[str]:
     credit = "plain" if each.credit is None else str(each.credit)
     return (
-        *(str(each.number), shown.name(each.address), shown.name(each.user or ""), _age(each.opened, now)),
-        *(_age(each.last_heard, now), credit, str(each.unconfirmed), shown.name(" ".join(each.offers))),
+        *(str(each.number), shown.name(each.address), shown.name(each.user or ""), age(each.opened, now)),
+        *(age(each.last_heard, now), credit, str(each.unconfirmed), shown.name(" ".join(each.offers))),
     )
 
 
@@ -89,13 +67,13 @@ def _worker(each: snapshots.Worker, now: float) -> Sequence[str]:
     state = "draining" if worker.draining else f"{worker.slots.stuck} stuck" if worker.slots.stuck else "-"
     return (
         *(shown.name(worker.address), shown.name(worker.service), shown.name(worker.host), str(worker.pid)),
-        *(worker.version, _age(worker.started, now), busy, str(worker.executed), str(worker.failed), state),
+        *(worker.version, age(worker.started, now), busy, str(worker.executed), str(worker.failed), state),
     )
 
 
 def _script(each: snapshots.Script, now: float) -> Sequence[str]:
     mean = shown.seconds(each.seconds / each.calls if each.calls else None)
-    error = "-" if not each.last_error else f"{_age(each.last_error_time, now)} ago: {shown.name(each.last_error)}"
+    error = "-" if not each.last_error else f"{age(each.last_error_time, now)} ago: {shown.name(each.last_error)}"
     return (
         *(shown.name(each.name), str(each.calls), str(sum(each.errors.values())), mean),
         *(shown.octets(each.memory), str(each.workers), error.partition("\n")[0]),
@@ -109,7 +87,7 @@ LISTS = (
         "Show the services: what waits, and how fast requests ended in the last minutes.",
     ),
     List(
-        "queues", requests.QueueQuery, snapshots.Queue, ("KIND", "NAME", *_QUEUE), _queue, "there are no queues",
+        "queues", requests.QueueQuery, snapshots.Queue, ("KIND", "NAME", *_QUEUE), queue_row, "there are no queues",
         "Show all services and mailboxes.",
     ),
     List(
@@ -164,13 +142,13 @@ def _command(each: List) -> click.Command:
     @shown.json_option
     @broker_options
     def show(connection: Connection, match: str, limit: int, as_json: bool, sort: str | None = None) -> None:
-        async def talk(broker: AdminClient) -> str:
+        async def talk(broker: AdminClient) -> str | asking.Answer:
             query = msgspec.convert({"match": match, "sort": (sort or "").replace("-", "_")}, each.query)
             found = await broker.ask_all(each.name, query, each.item, limit)
             if as_json:
                 return shown.lines(found)
             now = time.time()
-            return shown.table(each.columns, [each.row(item, now) for item in found], each.empty)
+            return asking.table(each.columns, [each.row(item, now) for item in found], each.empty)
 
         asking.run(connection, talk)
 

@@ -15,6 +15,7 @@ from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
+from alaska.commands.rows import age, progress
 from alaska.commands.values import NAME, one_of, whole_number
 from alaska.message import NORMAL
 from alaska.names import printable
@@ -49,7 +50,7 @@ def show(
     """
     state = cast("Literal['delayed', 'waiting', 'running'] | None", one_of(**states))
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         found: list[Message] = []
         after: str | None = ""
         total = 0
@@ -63,8 +64,8 @@ def show(
         if as_json:
             return shown.lines(found)
         now = time.time()
-        text = shown.table(_HEAD, [_row(each, now) for each in found], "no messages")
-        return text if len(found) >= total else f"{text}\n{total} in all"
+        answer = asking.table(_HEAD, [_row(each, now) for each in found], "no messages")
+        return answer if len(found) >= total else answer._replace(note=f"{total} in all; --limit shows more")
 
     asking.run(connection, talk)
 
@@ -142,8 +143,14 @@ def _counted(done: Done, what: str, as_json: bool) -> str:
 def _row(each: Message, now: float) -> tuple[str, ...]:
     queue = each.address if each.queue == "service" else f"{each.queue} {each.address}"
     names = (each.state, queue, each.subject, each.sender, each.tracker, each.id)
-    age = shown.duration(None if each.since is None else now - each.since)
-    return (str(each.position), *map(shown.name, names), age, str(each.octets), str(each.attempts), _more(each))
+    return (
+        str(each.position),
+        *map(shown.name, names),
+        age(each.since, now),
+        str(each.octets),
+        str(each.attempts),
+        _more(each),
+    )
 
 
 def _more(each: Message) -> str:
@@ -154,7 +161,7 @@ def _more(each: Message) -> str:
     if each.client:
         parts.append(f"at {printable(each.client)}")
     if each.progress is not None:
-        parts.append(f"{each.progress:.0%} {printable(each.progress_text)}".rstrip())
+        parts.append(progress(each))
     if each.priority != NORMAL:
         parts.append(f"priority {each.priority}")
     if each.snoozes:

@@ -9,6 +9,7 @@ from alaska.admin.snapshots import Done
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
+from alaska.commands.confirming import confirm, yes_option
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.values import NAME
 from alaska.names import printable
@@ -90,14 +91,17 @@ def drain(connection: Connection, is_end: bool, as_json: bool) -> None:
 @click.command("purge", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas purge mailbox aw.err")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("name", type=NAME)
+@yes_option
 @shown.json_option
 @broker_options
-def purge(connection: Connection, kind: str, name: str, as_json: bool) -> None:
+def purge(connection: Connection, kind: str, name: str, is_sure: bool, as_json: bool) -> None:
     """Delete all messages that wait for a service or in a mailbox, or all records of a stream.
 
     What is in flight to a worker stays. Senders are told with status 300.
     """
     request = OneQueue(kind=kind, name=name)  # type: ignore[arg-type]  # one of its values
+    what = "records" if kind == "stream" else "messages that wait"
+    confirm(f"Delete all {what} of the {kind} {printable(name)} at {connection.endpoint}?", is_sure)
 
     async def talk(broker: AdminClient) -> str:
         done = await broker.ask("purge", request, Done, asking.ANSWER_SECONDS)

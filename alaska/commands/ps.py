@@ -70,10 +70,9 @@ def ps(as_json: bool) -> None:
         streams.write_line("alas: this system has no /proc, so its processes cannot be listed; use ps -ef", sys.stderr)
         raise SystemExit(1)
     found = list(running())
-    if as_json:
-        text = shown.lines(found)
-    else:
-        text = shown.table(_COLUMNS, [_row(each) for each in found], "no broker or worker runs on this machine")
+    if not as_json and not found:
+        streams.write_line("no broker or worker runs on this machine", sys.stderr)
+    text = shown.lines(found) if as_json else shown.table(_COLUMNS, [_row(each) for each in found])
     if text:
         streams.write_line(text)
 

@@ -13,6 +13,7 @@ from alaska.admin.scheduled import Schedule
 from alaska.admin.snapshots import Done
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
+from alaska.commands.asking import Answer
 from alaska.commands.command import Command, Entry, Group
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.values import NAME, Parsed, whole_number
@@ -59,14 +60,14 @@ def show(connection: Connection, match: str, count: int, as_json: bool) -> None:
     In JSON, times are in seconds since 1970.
     """
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         found = await broker.ask_all("schedules", ScheduleQuery(match=match, next=count), Schedule)
         return shown.lines(found) if as_json else table(found)
 
     asking.run(connection, talk)
 
 
-def table(schedules: Sequence[Schedule]) -> str:
+def table(schedules: Sequence[Schedule]) -> Answer:
     """Return the schedules as lines of text; the further next times of one are in lines below it."""
     rows: list[tuple[str, ...]] = []
     for each in schedules:
@@ -77,7 +78,7 @@ def table(schedules: Sequence[Schedule]) -> str:
         names = (printable(name) for name in (each.service, each.subject))
         rows.append((each.name, _state(each), upcoming[0], last, printable(each.cron), each.zone, *names, *counts))
         rows += [("", "", time, *[""] * (len(_HEADER) - 3)) for time in upcoming[1:]]
-    return shown.table(_HEADER, rows, "there are no schedules")
+    return asking.table(_HEADER, rows, "there are no schedules")
 
 
 def _state(each: Schedule) -> str:

@@ -69,13 +69,13 @@ def is_colored() -> bool:
     return is_drawn() and not os.environ.get("NO_COLOR")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> str:
-    """Return rows with their header, drawn on a terminal that can show it; without rows, ``empty``.
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows with their header, drawn on a terminal that can show it; without rows, nothing.
 
     A column whose name begins with ``>`` has numbers.
     """
     if not rows:
-        return empty
+        return ""
     rows = [[printable(text) for text in row] for row in rows]
     if not is_drawn():
         return _plain(columns, rows)

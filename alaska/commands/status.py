@@ -15,6 +15,7 @@ from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
+from alaska.commands.rows import running_row
 from alaska.commands.values import NAME, whole_number
 
 MOST_SHOWN = 100_000
@@ -70,7 +71,7 @@ def as_text(endpoint: str, overview: BrokerOverview, store: StoreState, found: l
 def running(connection: Connection, service: str | None, limit: int, as_json: bool) -> None:
     """Show the requests that workers have and did not confirm yet, those of all services or of one."""
 
-    async def talk(broker: AdminClient) -> str:
+    async def talk(broker: AdminClient) -> str | asking.Answer:
         found: list[Message] = []
         after: str | None = ""
         while after is not None and len(found) < limit:
@@ -82,15 +83,6 @@ def running(connection: Connection, service: str | None, limit: int, as_json: bo
         if as_json:
             return shown.lines(found)
         now = time.time()
-        return shown.table(_RUNNING, [_row(each, now) for each in found], "nothing runs")
+        return asking.table(_RUNNING, [running_row(each, now) for each in found], "nothing runs")
 
     asking.run(connection, talk)
-
-
-def _row(each: Message, now: float) -> tuple[str, ...]:
-    progress = "-" if each.progress is None else f"{each.progress:.0%} {shown.name(each.progress_text)}".rstrip(" -")
-    return (
-        *(shown.name(name) for name in (each.address, each.subject, each.sender, each.client)),
-        shown.duration(None if each.since is None else now - each.since),
-        *(str(each.attempts), progress, shown.name(each.tracker), str(each.position)),
-    )

@@ -26,6 +26,8 @@ class AskingCase(NetworkCase):
     wall = 1_800_000_000.0
     status = 0
     """The exit status of the last command."""
+    note = ""
+    """What the last command has printed to the standard error."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -69,8 +71,9 @@ class AskingCase(NetworkCase):
         (answer,) = answers
         if isinstance(answer, Failure):
             answer.raiseException()
-        self.status = answer.status if isinstance(answer, Answer) else 0
-        return answer.text if isinstance(answer, Answer) else str(answer)
+        found = answer if isinstance(answer, Answer) else Answer(str(answer))
+        self.status, self.note = found.status, found.note
+        return found.text
 
     def fails(self, command: click.Command, *arguments: str) -> str:
         """Run a command that the broker cannot carry out; return why, with the exit status in front."""

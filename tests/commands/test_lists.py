@@ -39,7 +39,7 @@ class ListTests(AskingCase):
         self.assertEqual(text.split()[:2], ["SERVICE", "WAITING"])
         self.assertEqual([line.split()[0] for line in text.splitlines()[1:]], ["other", "render"])
         self.assertEqual(self.alas(lists.services, "^ren").splitlines()[1].split()[:5], ["render", "0", "-", "1", "1"])
-        self.assertEqual(self.alas(lists.services, "none"), "there are no services")
+        self.assertEqual((self.alas(lists.services, "none"), self.note), ("", "there are no services"))
 
     def test_json(self) -> None:
         """As JSON, each is an object on a line."""
@@ -70,7 +70,7 @@ class ListTests(AskingCase):
         row = self.alas(status.running, "render").splitlines()[1]
         self.assertEqual(row.split()[:4], ["render", "page", "sender", "worker"])
         self.assertIn(r"25% a\nb", row)
-        self.assertEqual(self.alas(status.running, "other"), "nothing runs")
+        self.assertEqual((self.alas(status.running, "other"), self.note), ("", "nothing runs"))
 
     def test_status(self) -> None:
         """A broker in one look has what is worth a look."""

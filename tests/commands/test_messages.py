@@ -56,10 +56,10 @@ class MessagesTests(AskingCase):
             self.sender.send_for("svc", f"job {number}")
         self.sender.send_to("box", "mail")
         self.run_on()
-        self.assertEqual(self.alas(messages.show, "--delayed"), "no messages")
+        self.assertEqual((self.alas(messages.show, "--delayed"), self.note), ("", "no messages"))
         self.assertIn("mailbox box", self.alas(messages.show, "--mailbox", "box"))
         lines = self.alas(messages.show, "--waiting", "--limit", "2").splitlines()
-        self.assertEqual((len(lines), lines[-1]), (4, "6 in all"))
+        self.assertEqual((len(lines), self.note), (3, "6 in all; --limit shows more"))
 
     def test_cancel(self) -> None:
         """A message is cancelled by its tracker or position, and its sender is told."""

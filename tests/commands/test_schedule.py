@@ -39,7 +39,7 @@ class ScheduleTests(AskingCase):
             ],
         )
         self.assertEqual(lines[2].split()[5:], ["*"] * 5 + ["UTC", "svc", "x", "0", "0", "0"])
-        self.assertEqual(self.alas_schedule("list", "none"), "there are no schedules")
+        self.assertEqual((self.alas_schedule("list", "none"), self.note), ("", "there are no schedules"))
 
     def test_json(self) -> None:
         """Each schedule is an object in a line."""

@@ -6,11 +6,13 @@ import io
 import json
 
 from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.client import Client, Delivery
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.bench import bench
-from alaska.commands.top import Look, drawn, headline, look, running_rows, service_rows
+from alaska.commands.top import look
+from alaska.commands.top_screen import Look, drawn, fitting, headline, running_rows, service_rows
 from tests.commands.asking_case import AskingCase
 from tests.commands.speaking_case import SpeakingCase
 
@@ -47,8 +49,25 @@ class TopTests(AskingCase):
         self.assertEqual((row[:3], row[-1]), (("run", "[red]x", "worker"), "50% half"))
         self.assertIn("waiting 4  in flight 1", headline(now, None))
         output = io.StringIO()
-        Console(file=output, width=120).print(drawn(now, now))
+        Console(file=output, width=120).print(drawn(now, now, 120, 24))
         self.assertIn("[red]x", output.getvalue())  # what clients send is no markup
+
+    def test_low(self) -> None:
+        """A low terminal shows the first services, and below them the first of what runs."""
+        taken: list[Delivery] = []
+        sender = self.client("sender", credit=0)
+        worker = self.client("worker", taken.append, credit=20)
+        worker.offer("run")
+        for number in range(20):
+            sender.send_for(f"s{number:02}", "x")
+            sender.send_for("run", "now")
+        self.run_on()
+        output = io.StringIO()
+        Console(file=output, width=80).print(drawn(self.look(), None, 80, 12))
+        lines = [line.split() for line in output.getvalue().splitlines()]
+        self.assertLessEqual(len(lines), 12)
+        self.assertEqual([line[:1] for line in lines if line][1:3], [["SERVICE"], ["s00"]])
+        self.assertIn(["run", "now"], [line[:2] for line in lines])
 
     def test_rate(self) -> None:
         """The rate is that of the deliveries between two looks."""
@@ -61,6 +80,16 @@ class TopTests(AskingCase):
         now = self.look()
         rate = int(headline(now, before).split("delivered ")[1].split("/s")[0])
         self.assertEqual(rate, round(60 / (now.overview.time - before.overview.time)))
+
+
+class FittingTests(SynchronousTestCase):
+    """Narrow terminals."""
+
+    def test_columns(self) -> None:
+        """A narrow terminal shows names and the most important numbers, and no column in part."""
+        columns, rows = ("SERVICE", "WAITING", "P50", "P99"), [("a-long-name-of-a-service", "1234567", "1 ms", "2 ms")]
+        for width, kept in ((80, [0, 1, 2, 3]), (28, [0, 1, 3]), (20, [0, 1])):
+            self.assertEqual(fitting(columns, rows, width), kept, width)
 
 
 class BenchTests(SpeakingCase):

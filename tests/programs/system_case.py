@@ -134,8 +134,8 @@ class SystemTestCase(TestCase):
 {more}""",
         )
 
-    def run_program(self, *arguments: str, stdin: bytes | None = None) -> Program:
-        """Start a program with the Python that runs the tests."""
+    def run_program(self, *arguments: str, stdin: bytes | None = None, on_terminal: bool = False) -> Program:
+        """Start a program with the Python that runs the tests, on a terminal if that is wanted."""
         program = Program()
         cast("IReactorProcess", reactor).spawnProcess(
             program,
@@ -143,6 +143,7 @@ class SystemTestCase(TestCase):
             [sys.executable, *arguments],
             env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},
             path=str(self.folder),
+            usePTY=on_terminal,
         )
         self.programs.append(program)
         if stdin is not None and program.transport is not None:
