@@ -1,3 +1,3 @@
 """Alaska: Lua services behind a Malamute broker."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0.dev0"

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from alaska import __version__
 from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
 from alaska.config import BrokerSettings, WorkerSettings
@@ -46,6 +47,19 @@ def defaults(text: str) -> Iterator[tuple[str, str]]:
         if {"setting", "default"} <= set(columns):
             at, value_at = columns.index("setting"), columns.index("default")
             yield from ((row[at].strip("` "), row[value_at]) for row in rows if row[at].strip().startswith("`"))
+
+
+class VersionTests(SynchronousTestCase):
+    """The version."""
+
+    def test_changes(self) -> None:
+        """It is the newest one in CHANGELOG.md, as a development version as long as that is not released."""
+        changes = PROJECT / "CHANGELOG.md"
+        if not changes.exists():
+            raise SkipTest("the documents are missing")
+        found = re.search(r"^## ([\d.]+)( \(unreleased\))?$", changes.read_text(encoding="utf-8"), re.MULTILINE)
+        assert found is not None
+        self.assertEqual(__version__, found[1] + (".dev0" if found[2] else ""))
 
 
 class DocumentTests(SynchronousTestCase):
