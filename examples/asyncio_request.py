@@ -27,4 +27,6 @@ async def main(endpoint: str, service: str, subject: str, content: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     sys.exit(asyncio.run(main(*sys.argv[1:])))

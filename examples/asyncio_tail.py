@@ -20,4 +20,6 @@ async def main(endpoint: str, stream: str, name: str, count: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:]))

@@ -26,4 +26,6 @@ def main(reactor: Reactor, endpoint: str, mailbox: str) -> Deferred[None]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     react(main, sys.argv[1:])

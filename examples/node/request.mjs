@@ -2,6 +2,10 @@
 // Node.js 18 or later, no dependency. URL is http/endpoint of the broker, such as http://127.0.0.1:9998
 
 const [url, service, subject, content] = process.argv.slice(2);
+if (content === undefined || !process.env.TOKEN) {
+  console.error("TOKEN=... node request.mjs URL SERVICE SUBJECT CONTENT");
+  process.exit(2);
+}
 const path = `/api/v1/services/${encodeURIComponent(service)}/${encodeURIComponent(subject)}?wait=10`;
 const answer = await fetch(new URL(path, url), {
   method: "POST",

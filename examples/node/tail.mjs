@@ -2,6 +2,10 @@
 // Node.js 18 or later, no dependency. It reads the server-sent events from the oldest record on.
 
 const [url, stream, count] = process.argv.slice(2);
+if (count === undefined) {
+  console.error("TOKEN=... node tail.mjs URL STREAM COUNT");
+  process.exit(2);
+}
 const answer = await fetch(new URL(`/api/v1/streams/${encodeURIComponent(stream)}?from=start`, url), {
   headers: { Authorization: `Bearer ${process.env.TOKEN}` },
 });

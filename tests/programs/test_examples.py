@@ -80,6 +80,13 @@ class PythonTests(ExampleCase):
         worker.send_signal(signal.SIGINT)
         self.assertEqual(await worker.ended, 0, worker.output)
 
+    async def test_no_arguments(self) -> None:
+        """Without arguments, each says how it is used."""
+        for path in sorted(EXAMPLES.glob("*.py")):
+            program = self.run_program(str(path))
+            self.assertEqual(await program.ended, 1, path.name)
+            self.assertRegex(program.output.splitlines()[0], rf": {path.name} \S.*\.$")
+
     async def test_tail(self) -> None:
         """A durable reader goes on where it has stopped."""
         await self.start_system()
@@ -119,7 +126,7 @@ class DemoTests(SystemTestCase):
 
 
 class NodeTests(ExampleCase):
-    """Examples in JavaScript, which use HTTP."""
+    """Examples in JavaScript, which use HTTP (docs/howto/use-http.md)."""
 
     async def test_request(self) -> None:
         """The answer of a script is printed; a script that does not exist is an error."""
