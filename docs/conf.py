@@ -55,6 +55,7 @@ autodoc_default_options = {"members": True}
 intersphinx_mapping: dict[str, tuple[str, str | None]] = {}  # the build needs no network
 
 _UP = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
+_NAMED = re.compile(r"\[[\w./-]+\.md\](?=\([^)\s]+\.md(#[^)\s]*)?\))")
 _FILE = re.compile(r"^( *)<!-- file: (\S+) -->\n *```(\w+)$", re.MULTILINE)
 _PAGES = {
     "README.md": "index.md",
@@ -79,10 +80,12 @@ def _link(found: re.Match[str], *, page: str) -> str:
 
 
 def _rewrite(_app: Sphinx, name: str, source: list[str]) -> None:
-    """Let links to files outside of this folder lead to pages of the site, and name the files in blocks."""
+    """Let links to files outside of this folder lead to pages, name pages by titles, and name the files in blocks."""
     if "/" not in name or name.startswith("howto/"):
         source[0] = _UP.sub(partial(_link, page=name), source[0])
         source[0] = _FILE.sub(r"\1```{code-block} \3\n\1:caption: \2\n", source[0])
+    # A file as the text of a link is for readers of the files; readers of the site get the title of the page.
+    source[0] = _NAMED.sub("[]", source[0])
     if name == "settings":
         source[0] = re.sub(r"\bdocs/([a-z-]+)\.md\b", r"[\1](/\1.md)", source[0])
 
