@@ -37,6 +37,52 @@ class Message(Snapshot, frozen=True, kw_only=True):
     progress_text: str = ""
 
 
+class Step(Snapshot, frozen=True, kw_only=True):
+    """What has happened to the message at a position before it ended.
+
+    ``what``: its worker has failed at it, and it was to be tried again (``retried``); was lost (``lost``); has put it
+    off (``snoozed``) or returned it (``returned``) without an attempt; or has told how far it was (``progress``). This
+    worker got it at ``delivered``.
+    """
+
+    position: int
+    time: float
+    what: str
+    worker: str
+    reason: str
+    delivered: float | None
+
+
+class Finished(Snapshot, frozen=True, kw_only=True):
+    """A message that has ended lately, without its content.
+
+    ``outcome`` is a word, ``status`` and ``reason`` are what its sender was told. ``worker`` had it last, from
+    ``delivered`` on; empty if it ended before anybody had it. ``since`` is when it arrived, ``time`` when it ended.
+    ``answer`` is the position of mail to the sender with its tracker, and ``answer_state`` whether that is taken, or
+    waits; None and empty if there is none, or that is not known any more.
+    """
+
+    position: int
+    queue: str
+    address: str
+    subject: str
+    sender: str
+    tracker: str
+    id: str
+    since: float | None
+    octets: int
+    attempts: int
+    snoozes: int = 0
+    outcome: str
+    status: int
+    reason: str
+    worker: str
+    delivered: float | None
+    time: float
+    answer: int | None = None
+    answer_state: str = ""
+
+
 class LastWorker(Snapshot, frozen=True, kw_only=True):
     """Who had a message last: the address of the session, and the host and process that it has announced."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from alaska.admin.message_snapshots import Letter, Message
+from alaska.admin.message_snapshots import Finished, Letter, Message, Step
 from alaska.admin.snapshots import Snapshot
 
 
@@ -48,11 +48,17 @@ class LetterGroups(Snapshot, frozen=True, kw_only=True):
 
 
 class Found(Snapshot, frozen=True, kw_only=True):
-    """What was found of an id, a tracker, a subject or a position. ``note`` says if not everything was looked at."""
+    """What was found of an id, a tracker, a subject or a position. ``note`` says if not everything was looked at.
+
+    ``finished`` are messages that have ended lately, and are no dead letters. ``steps`` are what has happened to all
+    that was found, as far as that is known, in order.
+    """
 
     messages: list[Message]
     letters: list[Letter]
     ended: list[EndedId]
+    finished: list[Finished] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     note: str = ""
 
 

@@ -87,12 +87,12 @@ class Cancelled:
         properties: mlm.Properties = {"lease": lease, "cancel": FORCE if is_forced else ASK}
         return client.send(mlm.Confirm(b"", errors.CANCELLED, REASON, properties))
 
-    def end(self, message: Message) -> None:
-        """End a message that no longer waits and is no longer in flight, and tell its sender."""
+    def end(self, message: Message, worker: bytes = b"") -> None:
+        """End a message that no longer waits and is no longer in flight, and tell its sender; ``worker`` had it."""
         if message.properties:
             self._end_id(message, errors.CANCELLED, REASON)
         self._store.forget(message)
-        self._measures.of(message.queue).note_ended("cancelled")
+        self._measures.of(message.queue).note_ended(message, "cancelled", errors.CANCELLED, REASON, worker)
         self._forget(message)
         # Whoever is told that it was cancelled relies on it: it must not come again after a restart.
         self._store.when_durable(partial(self._confirmations.send, message, errors.CANCELLED, REASON))

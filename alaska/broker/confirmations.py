@@ -9,7 +9,7 @@ from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.progress import Report
 from alaska.message import Message
 from alaska.mlm import commands as mlm
-from alaska.mlm.progress import read_progress
+from alaska.mlm.progress import Progress, read_progress
 
 NOT_FINAL = frozenset({errors.STORED, errors.KNOWN_ID, errors.PROGRESS})
 """The statuses after which another one follows."""
@@ -29,6 +29,8 @@ class Confirmations:
         """Called with the position and status of a message whose sender is not connected, or has no address."""
         self.ended: Callable[[Message, int, bytes], None] = lambda _message, _status, _reason: None
         """Called with messages that have properties when their senders were told the outcome."""
+        self.progressed: Callable[[Message, bytes, Progress], None] = lambda _message, _worker, _progress: None
+        """Called with a message, and what its worker has told about it."""
 
     def send(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
         """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection.
@@ -61,6 +63,7 @@ class Confirmations:
         report = client.progress.get(lease)
         if report is None:
             report = client.progress[lease] = Report(progress, now)
+        self.progressed(message, client.address, progress)
         if report.may_pass_on(progress, now):
             self._send_progress(message, reason)
         return True

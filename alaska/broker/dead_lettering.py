@@ -123,7 +123,8 @@ class DeadLettering:
         worker = None if client is None else LastWorker(client.address, client.host, client.pid)
         letter = DeadLetter(message, status, whole[:MOST_REASON_OCTETS], now + self.wall_offset, cause, worker)
         self._counters.dead_lettered += 1
-        self._measures.of(message.queue).note_ended(cause.value)
+        last = b"" if worker is None else worker.address
+        self._measures.of(message.queue).note_ended(message, cause.value, status, whole, last)
         if message.properties:
             self._ids.end(message, status, reason)
         service = self._services.get(message.queue.address) if message.queue.kind is QueueKind.SERVICE else None

@@ -36,8 +36,8 @@ class Outcomes(Protocol):
 
     __slots__ = ()
 
-    def finish(self, message: Message, status: int, reason: bytes) -> None:
-        """End the message, and notify its sender."""
+    def finish(self, message: Message, status: int, reason: bytes, error: object, worker: bytes) -> None:
+        """End the message, which this worker had, and notify its sender."""
 
     def give_up(self, message: Message) -> None:
         """Make it a dead letter."""
@@ -122,7 +122,7 @@ class Deliveries:
         message.attempts += 1
         self._counters.delivered += 1
         if client.deliver(_unleased(client, message), message.size):
-            self._outcomes.finish(message, errors.DELIVERED, b"")
+            self._outcomes.finish(message, errors.DELIVERED, b"", None, client.address)
         else:
             self._return_unsent(message)
 
@@ -140,7 +140,7 @@ class Deliveries:
         if not (self._is_durable and message.is_promised):
             is_sent = client.deliver(_unleased(client, message), message.size)
             if is_sent:
-                self._outcomes.finish(message, errors.DELIVERED, b"")
+                self._outcomes.finish(message, errors.DELIVERED, b"", None, client.address)
             return is_sent
         # The broker holds the message until it has left, so its memory counts besides its octets.
         octets = message.size + LEASE_OCTETS
@@ -155,7 +155,7 @@ class Deliveries:
     def _finish_sent(self, client: Client, untransmitted: Untransmitted, most: int) -> int:
         finished = 0
         for message in islice(untransmitted.pop_left(), most):
-            self._outcomes.finish(message, errors.DELIVERED, b"")
+            self._outcomes.finish(message, errors.DELIVERED, b"", None, client.address)
             finished += 1
         if untransmitted.is_empty:
             self._untransmitted.pop(client, None)
@@ -178,7 +178,7 @@ class Deliveries:
         if untransmitted is None:
             return []
         for message in untransmitted.pop_left():
-            self._outcomes.finish(message, errors.DELIVERED, b"")
+            self._outcomes.finish(message, errors.DELIVERED, b"", None, client.address)
         unsent = untransmitted.unsent()
         for message in unsent:
             self._undo(message)

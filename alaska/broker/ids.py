@@ -150,8 +150,9 @@ class Ids:
     def stored(self, message: Message) -> None:
         """Tell the senders of replaced messages and of later ones that a message is stored."""
         for replaced in self.unstored.pop(message.position, ()):
-            self._measures.of(replaced.queue).note_ended("replaced")
-            self._confirmations.send(replaced, errors.REPLACED, b"position=%d" % message.position)
+            reason = b"position=%d" % message.position
+            self._measures.of(replaced.queue).note_ended(replaced, "replaced", errors.REPLACED, reason)
+            self._confirmations.send(replaced, errors.REPLACED, reason)
         listeners = self._listeners.get(message.position)
         if listeners is not None:
             for each in listeners:

@@ -13,15 +13,19 @@ from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.cancelling import QUEUES_PER_TURN, SEARCHED_PER_TURN, id_of, named_queue
 from alaska.broker.letter_operations import MAX_READ_OCTETS
+from alaska.broker.past import Ended
 from alaska.broker.searching import parts_of, unconfirmed, visit_part
 from alaska.broker.shown_letters import shown_letter
 from alaska.broker.shown_messages import Time, shown_running, shown_waiting
+from alaska.broker.shown_past import shown_finished, shown_step, tracker_of
 from alaska.errors import OperationFailed
-from alaska.message import DeadLetter, Message, QueueName
+from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm.properties import to_octets
 
 MOST_FOUND = 50
 """The maximum number of messages, and of dead letters, that are found."""
+TAKEN = ("succeeded", "delivered")
+"""The outcomes of an answer that has been taken by who has asked."""
 MORE = "There may be more."
 MOST_SEARCHED = 200_000
 """After so many waiting messages, a search ends: it takes about five seconds."""
@@ -73,7 +77,38 @@ def find(state: BrokerState, query: FindQuery, time: Time) -> Work[overviews.Fou
     items += [shown_waiting(each, time) for each in waiting]
     letters = yield from _letters(state, matches)
     ends = yield from _ended(state, text)
-    return overviews.Found(messages=items, letters=letters, ended=ends, note="" if is_whole else MORE)
+    shown = {each.position for each in items} | {each.position for each in letters}
+    past = state.queues.measures.past
+    ended = [each for each in past.ended(matches) if each.message.position not in shown][-MOST_FOUND:]
+    finished = yield from _finished(state, ended, time)
+    positions = sorted(shown | {each.position for each in finished})
+    return overviews.Found(
+        messages=items, letters=letters, ended=ends, note="" if is_whole else MORE, finished=finished,
+        steps=[shown_step(position, step, time) for position in positions for step in past.steps(position)],
+    )  # fmt: skip
+
+
+def _finished(
+    state: BrokerState, ended: list[Ended], time: Time
+) -> Generator[None, None, list[message_snapshots.Finished]]:
+    """Return messages that have ended with what is known of their answers."""
+    yield
+    asked = {(each.message.sender, tracker_of(each.message)) for each in ended if each.message.sender}
+
+    def is_answer(message: Message) -> bool:
+        is_mail = message.queue.kind is QueueKind.MAILBOX
+        return is_mail and (message.queue.address, tracker_of(message)) in asked
+
+    answers: dict[tuple[bytes, bytes], tuple[int, str]] = {}
+    for end in state.queues.measures.past.ended(is_answer):
+        state_of = "taken" if end.outcome in TAKEN else end.outcome
+        answers[end.message.queue.address, tracker_of(end.message)] = end.message.position, state_of
+    for _, _, message in (yield from unconfirmed(state, is_answer)):
+        answers[message.queue.address, tracker_of(message)] = message.position, "delivered"
+    return [
+        shown_finished(each, answers.get((each.message.sender, tracker_of(each.message)), (None, "")), time)
+        for each in sorted(ended, key=lambda each: each.message.position)
+    ]
 
 
 def _waiting(

@@ -7,15 +7,18 @@ the first services that a worker offers are measured separately, and all others 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from alaska.broker.past import MOST_ENDED, Past
 from alaska.errors import DELIVERED, SUCCESS
 from alaska.message import Message, QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
 MOST_SERVICES = 50
 """The maximum number of services that are measured separately."""
+KEPT_PER_SECOND = 100
+"""So many messages of a service that have succeeded are kept in a second, after the first :data:`MOST_ENDED`."""
 
 
 class BrokerTime:
@@ -39,9 +42,14 @@ class QueueMeasures:
     - ``waiting``: the seconds that messages waited in the queue for each delivery, without those that did not wait.
     - ``running``: the seconds from the delivery of a message to its confirmation as successful.
     - ``ended``: how many messages ended in another way, by outcome.
+
+    Those that end are kept in the ``past``: with ``keep``, those that have succeeded at their first delivery. Of these,
+    ``room`` more are kept at present; the others cost nothing.
     """
 
     __slots__ = (
+        "_keep",
+        "_past",
         "_time",
         "dequeued_octets",
         "ended",
@@ -52,13 +60,17 @@ class QueueMeasures:
         "immediate_octets",
         "redelivered",
         "retried",
+        "room",
         "running",
         "snoozed",
         "waiting",
     )
 
-    def __init__(self, time: BrokerTime) -> None:
+    def __init__(self, time: BrokerTime, past: Past, keep: Callable[[Message, bytes, float], None]) -> None:
         self._time = time
+        self._past = past
+        self._keep = keep
+        self.room = MOST_ENDED
         self.immediate = self.immediate_octets = 0
         self.enqueued = self.enqueued_octets = 0
         self.dequeued_octets = 0
@@ -68,16 +80,25 @@ class QueueMeasures:
         self.running = Histogram()
         self.ended: dict[str, int] = {}
 
-    def note_finished(self, message: Message, status: int, now: float) -> None:
-        """Count a message that ended with a status; it was delivered before, unless it has expired."""
+    def note_finished(self, message: Message, status: int, now: float, worker: bytes) -> None:
+        """Count a message that ended with a status; ``worker`` had it, unless it has expired."""
         if status == SUCCESS:
             seconds, running = now - message.moved_at, self.running
             if seconds == running.last:
                 running.repeats += 1
             else:
                 running.add(seconds)
+            if self.room or message.attempts != 1:
+                self._keep_succeeded(message, worker, now)
         else:
-            self.note_ended("delivered" if status == DELIVERED else "expired")
+            self.note_ended(message, "delivered" if status == DELIVERED else "expired", status, b"", worker)
+
+    def _keep_succeeded(self, message: Message, worker: bytes, now: float) -> None:
+        if message.attempts == 1:
+            self.room -= 1
+            self._keep(message, worker, now)
+        else:
+            self._past.keep(message, "succeeded", SUCCESS, b"", worker)
 
     def note_returned(self, is_spent: bool) -> None:
         """Count a message that its receiver has put off; ``is_spent``: its delivery counts as an attempt."""
@@ -86,8 +107,13 @@ class QueueMeasures:
         else:
             self.snoozed += 1
 
-    def note_ended(self, outcome: str) -> None:
-        """Count a message that was not confirmed as successful."""
+    def note_ended(self, message: Message, outcome: str, status: int, reason: bytes, worker: bytes = b"") -> None:
+        """Count a message that was not confirmed as successful; ``worker`` had it last, if that is known."""
+        self.count_ended(outcome)
+        self._past.keep(message, outcome, status, reason, worker)
+
+    def count_ended(self, outcome: str) -> None:
+        """Count a message that was not accepted."""
         self.ended[outcome] = self.ended.get(outcome, 0) + 1
 
     def restore_times(self, messages: Iterable[Message]) -> None:
@@ -133,13 +159,15 @@ class StreamMeasures:
 class Measures:
     """The measures of all queues."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past) -> None:
         self._time = BrokerTime()
-        self.mailboxes = QueueMeasures(self._time)
+        self.past = past
+        """The last messages that have ended."""
+        self.mailboxes = QueueMeasures(self._time, past, past.keep_mail)
         """All mailboxes."""
         self.services: dict[bytes, QueueMeasures] = {}
         """The services that are measured separately."""
-        self.other_services = QueueMeasures(self._time)
+        self.other_services = QueueMeasures(self._time, past, past.keep_request)
 
     @property
     def now(self) -> float:
@@ -148,6 +176,10 @@ class Measures:
 
     def tick(self, now: float, wall_offset: float) -> None:
         """Take over the time; ``wall_offset`` is the time of the wall clock minus that of the broker."""
+        more = int((now - self._time.now) * KEPT_PER_SECOND)
+        if more > 0:
+            for each in (self.mailboxes, self.other_services, *self.services.values()):
+                each.room = min(MOST_ENDED, each.room + more)
         self._time.now, self._time.wall_offset = now, wall_offset
 
     def sums(self) -> Sums:
@@ -172,5 +204,5 @@ class Measures:
             # Without a name, its metrics could not be told from those of the others.
             if not service or len(self.services) >= MOST_SERVICES:
                 return self.other_services
-            measures = self.services[service] = QueueMeasures(self._time)
+            measures = self.services[service] = QueueMeasures(self._time, self.past, self.past.keep_request)
         return measures

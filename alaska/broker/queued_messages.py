@@ -19,6 +19,7 @@ from alaska.broker.ids import Ids
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
+from alaska.broker.past import Past
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
@@ -84,10 +85,11 @@ class QueuedMessages(Outcomes):
         self._unstorable: set[int] = set()
         self._deliveries = Deliveries(store, counters, limits, restored_upto, self, report)
         calls = QueueCalls(self._deliveries.deliver, self._end_expired, self._note_set_aside)
-        self.measures = Measures()
+        self.measures = Measures(Past(lambda: self._now))
         self.table = QueueTable(clients, store, self._room, self.measures, calls, lambda: self._now)
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self.confirmations = Confirmations(clients, restored_upto, is_own)
+        self.confirmations.progressed = self.measures.past.progressed
         self._refusals = Refusals(store, counters, self.confirmations, self.table.remove_if_unused)
         self._delays = Delays(store, self.table, self._room, self._dispatch)
         pace = DuePace(store, self.table)
@@ -190,7 +192,7 @@ class QueuedMessages(Outcomes):
             return False
         self.ids.end(message, status, reason)
         self._store.forget(message)
-        self.measures.of(message.queue).note_ended(outcome)
+        self.measures.of(message.queue).note_ended(message, outcome, status, reason)
         self._forget(message)
         self.confirmations.send(message, status, reason)
         return True
@@ -205,14 +207,17 @@ class QueuedMessages(Outcomes):
 
     # The ends of messages in flight
 
-    def finish(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
-        """End a message, and notify its sender; ``error`` is that of :meth:`Confirmations.send`."""
+    def finish(self, message: Message, status: int, reason: bytes, error: object = None, worker: bytes = b"") -> None:
+        """End a message, and notify its sender; ``error`` is that of :meth:`Confirmations.send`.
+
+        ``worker`` had the message, unless it has expired.
+        """
         if message.properties:
             self.ids.end(message, status, reason)
         self._store.forget(message)
         queue = self._forget(message)
         if queue is not None:
-            queue.measures.note_finished(message, status, self._now)
+            queue.measures.note_finished(message, status, self._now, worker)
         self.confirmations.send(message, status, reason, error)
 
     def _forget(self, message: Message) -> Queue | None:

@@ -64,6 +64,7 @@ class Queues(Arrivals):
         self._redelivery = Redelivery(
             store, self.table, self._room, counters, self._deliveries.attempts, self._delays, self.cancelled,
             self._dead_lettering, self.awaited.discard, self._forget, self._dispatch, self._unstorable,
+            self.measures.past,
         )  # fmt: skip
         unread = UnreadLimitsByName(limits.unread, limits.unread_of)
         self._absent = AbsentReaders(store, self.table, counters, unread, self._end_unread)
@@ -145,9 +146,9 @@ class Queues(Arrivals):
             return False
         self._now = now
         if status < errors.FAILED:
-            self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
+            self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"), client.address)
         elif self.cancelled.positions and message in self.cancelled:
-            self.cancelled.end(message)
+            self.cancelled.end(message, client.address)
         elif status < REFUSED_FROM:
             self._redelivery.returned(message, command, now, client)
         else:

@@ -13,6 +13,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.dead_lettering import DeadLettering
 from alaska.broker.delays import Delays
 from alaska.broker.limits import Room
+from alaska.broker.past import Past
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.interfaces import IStore
@@ -25,7 +26,7 @@ class Redelivery:
 
     ``discard_note`` forgets which worker has a message, and ``forget`` removes a message in flight from its queue.
     ``dispatch`` delivers what waits in a queue, at a time. ``unstorable`` are the positions of messages in flight that
-    the store could not write.
+    the store could not write. The ``past`` is told what happens.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Redelivery:
         forget: Callable[[Message], object],
         dispatch: Callable[[Queue | None, float], object],
         unstorable: set[int],
+        past: Past,
     ) -> None:
         self._store = store
         self._table = table
@@ -55,6 +57,7 @@ class Redelivery:
         self._forget = forget
         self._dispatch = dispatch
         self.unstorable = unstorable
+        self._past = past
 
     def returned(self, message: Message, command: mlm.Confirm, now: float, client: Client) -> None:
         """Let a message wait again that a client has not processed, or delay it, as its confirmation says."""
@@ -64,8 +67,12 @@ class Redelivery:
             reason, error = command.status_reason, command.properties.get("error")
             self._dead_lettering.end(message, Cause.ATTEMPTS, errors.INTERNAL_ERROR, reason, now, client, error)
         elif returned.delay is None:
-            self.requeue([message], now, client)
+            what = "retried" if returned.is_spent else "returned"
+            self._past.step(message, what, client.address, command.status_reason)
+            self._wait_again([message], now, client)
         else:
+            what = "retried" if returned.is_spent else "snoozed"
+            self._past.step(message, what, client.address, command.status_reason)
             self._table.open(*message.queue).measures.note_returned(returned.is_spent)
             is_stored = message.position not in self.unstorable
             self._forget(message)
@@ -74,7 +81,11 @@ class Redelivery:
                 self._store.keep(delayed, None)
 
     def requeue(self, messages: list[Message], now: float, client: Client | None) -> None:
-        """Let messages that were in flight to a client, ordered by position, wait again."""
+        """Let messages that were in flight to a client that was lost, ordered by position, wait again."""
+        self._past.lost(messages, b"" if client is None else client.address)
+        self._wait_again(messages, now, client)
+
+    def _wait_again(self, messages: list[Message], now: float, client: Client | None) -> None:
         if self._cancelled:
             messages = self._cancelled.end_some(messages)
         for message in messages:

@@ -56,7 +56,7 @@ class Refusals:
 
     def second(self, queue: Queue) -> Literal[False]:
         """Count a message that is not accepted since its id is known."""
-        queue.measures.note_ended("second")
+        queue.measures.count_ended("second")
         self._remove_if_unused(queue)
         return False
 
@@ -83,7 +83,7 @@ class Refusals:
 
     def _refuse(self, queue: Queue, message: Message, cause: str, status: int, reason: str) -> Literal[False]:
         self._counters.note_dropped(cause)
-        queue.measures.note_ended("refused")
+        queue.measures.count_ended("refused")
         self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
         self._confirmations.send(message, status, reason.encode()[:MAX_STRING_OCTETS])
         self._remove_if_unused(queue)

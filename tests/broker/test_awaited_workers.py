@@ -217,7 +217,8 @@ class RestartTests(WorkersCase):
     def test_cancelled(self) -> None:
         """A request whose worker is awaited can be cancelled."""
         self.run_and_kill(once())
-        self.broker.queues.cancelled.end(*self.broker.queues.awaited.requests())
+        (message,) = self.broker.queues.awaited.requests()
+        self.broker.queues.cancelled.end(message)
         self.enter("w")
         self.assertEqual((self.got("w"), self.notes()), ([], 0))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alaska.broker import measures as measures_module
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.measures import Measures, QueueMeasures
+from alaska.broker.past import Past
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
@@ -137,7 +138,7 @@ class NamesTests(BrokerTestCase):
     def test_bounded(self) -> None:
         """Only the first services are measured separately, the others together."""
         most = measures_module.MOST_SERVICES
-        found = Measures()
+        found = Measures(Past(lambda: 0.0))
         names = [b"%d" % number for number in range(most + 2)]
         each = [found.offered(name) for name in names]
         self.assertEqual(len(set(map(id, each))), most + 1)
