@@ -32,6 +32,7 @@ SECTIONS = {
         "scripts": Entry(f"{_HERE}.lists:scripts", "Show the scripts: calls, errors, times."),
         "running": Entry(f"{_HERE}.status:running", "Show the requests that run now."),
         "messages": Entry(f"{_HERE}.messages:show", "List messages that wait, are delayed, or run."),
+        "find": Entry(f"{_HERE}.find:find", "Find a message, and show what has happened to it."),
         "bindings": Entry(f"{_HERE}.bindings:bindings", "Show the streams that are bound to services."),
         "readers": Entry(f"{_HERE}.bindings:readers", "Show who reads streams, and durable readers."),
     },

@@ -27,8 +27,8 @@ OPTIONS = (
 )  # fmt: skip
 VIEWS = (
     "overview", "services", "services/default", "services/render", "running", "scheduled", "letters", "mailboxes",
-    "mailboxes/reports", "streams", "streams/news", "workers", "clients", "scripts", "search?text=fail", "send",
-    "store", "configuration",
+    "mailboxes/reports", "streams", "streams/news", "workers", "clients", "scripts", "search?text=fail",
+    "search?text=hello", "send", "store", "configuration",
 )  # fmt: skip
 _kept: dict[str, Any] = {}
 

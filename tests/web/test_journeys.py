@@ -94,6 +94,21 @@ class JourneyTests(BrowserCase):
         self.shows("cancelled", ".notices")
         self.until("!document.querySelector('main table').innerText.includes('later')")
 
+    def test_found_when_it_has_ended(self) -> None:
+        """A test request that has its answer is found by its tracker, with all that has happened to it."""
+        self.open("send?service=default&subject=hello", user="ann")
+        self.js("document.querySelector('textarea').value = 'time line'")
+        self.click("Send", "main")
+        self.shows("Hello, time line", ".content")
+        self.js("document.querySelector('main [role=status] a').click()")
+        self.shows("message", "main [role=status]")
+        said = "succeeded, with the status 200"
+        for words in ("It arrived from", "got it, attempt 1.", said, "Its answer has the position"):
+            self.shows(words, "main .times")
+        self.js("document.querySelector('.top input[name=text]').focus()")
+        self.press("hello", "ENTER")
+        self.shows(said, "main")
+
     def test_stream(self) -> None:
         """A look into a stream shows its records as they come."""
         self.open("streams/news")

@@ -83,6 +83,7 @@ function outcome(result) {
     ])}${offers === 0 ? html`<p>No worker offers this service, so the request waits for one.</p>` : nothing}</section>`;
   }
   return html`<section class="block"><h2>Answer after ${duration(result.seconds)}</h2>
+    ${result.tracker && may("operate") ? html`<p class="dim">Tracker ${link("search", [], result.tracker, { text: result.tracker })}: what has happened to it</p>` : nothing}
     ${result.reply === null ? html`<p>The request has succeeded, without an answer.</p>` : content([result.reply])}</section>`;
 }
 
