@@ -19,7 +19,8 @@ RULE = "-" * 80
 def examples() -> list[str]:
     """Return the scripts in the documents."""
     pages = [DOCS.joinpath(name).read_text(encoding="utf-8") for name in ("lua.md", "modules.md")]
-    return [block.text for page in pages for block in blocks(page) if block.language == "lua"]
+    found = [block for page in pages for block in blocks(page)]
+    return [block.text for block in found if block.language == "lua" and not block.name.startswith("services/")]
 
 
 class ServicesTests(LuaCase):
