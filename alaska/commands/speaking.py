@@ -114,6 +114,10 @@ class Content(NamedTuple):
         """
         if self.texts:
             return tuple(text.encode("utf-8", "surrogateescape") for text in self.texts)
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            streams.write_line(
+                "alas: type the content, and end it with Ctrl-D; --content TEXT needs no typing", sys.stderr
+            )
         try:
             content = streams.read(self.most + 1)
         except OSError as error:

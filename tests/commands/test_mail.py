@@ -6,10 +6,13 @@ import io
 import json
 import sys
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from alaska.access import ANONYMOUS, AccessRules, Rule, User, Verb
 from alaska.client import Client, Delivery
 from alaska.commands import mail
 from alaska.commands.request import NO_ANSWER, request
+from alaska.commands.speaking import Content
 from tests.commands.speaking_case import SpeakingCase
 
 
@@ -65,6 +68,33 @@ class RequestTests(SpeakingCase):
         self.speak(request, "svc", "x", "-w", "1s")
         self.speak(request, "svc", "x", "-w", "1s", "--content", "a", "--content", "b")
         self.assertEqual([each.content for each in taken], [(b"typed",), (b"a", b"b")])
+
+
+class TypedTests(SynchronousTestCase):
+    """Content that is typed."""
+
+    def typed(self, is_terminal: bool) -> str:
+        """Return what is printed while content is read from a terminal, or from elsewhere."""
+        kind = Terminal if is_terminal else io.TextIOWrapper
+        printed = io.BytesIO()
+        errors = kind(printed, "utf-8")
+        self.patch(sys, "stdin", kind(io.BytesIO(b"typed")))
+        self.patch(sys, "stderr", errors)
+        self.assertEqual(Content((), 10).frames(), (b"typed",))
+        return printed.getvalue().decode()
+
+    def test_terminal(self) -> None:
+        """Somebody who has given no content is told that it is read, and how it ends; a program is not."""
+        self.assertIn("end it with Ctrl-D", self.typed(is_terminal=True))
+        self.assertEqual(self.typed(is_terminal=False), "")
+
+
+class Terminal(io.TextIOWrapper):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
 
 
 class MailTests(SpeakingCase):
