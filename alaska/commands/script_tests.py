@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from alaska.commands.trial import Bench
 from alaska.config import WorkerSettings
-from alaska.errors import ScriptError
+from alaska.errors import AlaskaError, ScriptError
+from alaska.lua.files import read_file
 from alaska.lua.questions import NONE, OK, Frames
 from alaska.lua.request import Outcome, Request
 from alaska.store.kv import KeyValues
@@ -80,9 +81,11 @@ def _run(file: Path, settings: WorkerSettings, report: Callable[[Result], None],
     if not file.name.endswith(SUFFIX):
         return f"the name of a file with tests ends with {SUFFIX}"
     try:
-        source = file.read_bytes()
+        source = read_file(os.fsencode(file.parent), os.fsencode(file)).source
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
+    except AlaskaError as error:
+        return str(error)
     if not script.exists():
         return f"there is no {script.name} beside it"
     # The test may run the script often, and waits for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.commands.script_tests import Result, run_tests
 from alaska.commands.tap_and_junit import as_tap, junit
 from alaska.config import WorkerSettings
+from alaska.lua.files import MAX_OCTETS
 from tests import PROJECT
 from tests.commands.test_commands import CommandCase
 
@@ -125,6 +127,15 @@ class FailureTests(ScriptTestCase):
             self.run_them("test('a', function() end)", "no_test.lua")[0].why, "there is no no.lua beside it"
         )
         self.assertIn("hello_test.lua:2: attempt", self.run_them("test('a', function() end)\nlocal x = nil + 1")[1].why)
+
+    def test_odd_files(self) -> None:
+        """A FIFO, which would block, is a test that has failed, and so is a file that is too large."""
+        os.mkfifo(self.folder / "hello_test.lua")
+        (self.folder / "large_test.lua").write_bytes(b"-" * (MAX_OCTETS + 1))
+        for name in ("hello_test.lua", "large_test.lua"):
+            results: list[Result] = []
+            run_tests(self.folder / name, WorkerSettings(), results.append)
+            self.assertIn("file", results[0].why)
 
     def test_time(self) -> None:
         """A file whose tests do not end fails after its time limit."""
