@@ -285,7 +285,10 @@ class Delivery(NamedTuple):
 
         :raises ValueError: it is not valid JSON.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("the content has too many levels of JSON") from None
 
 
 def check_delivery(delivery: object) -> None:

@@ -32,3 +32,7 @@ class AnswerTests(SynchronousTestCase):
             self.assertRaises(errors.OperationFailed, count_of, answer(content))
         for content in (b"[]", b"\xff", b"[" * 100_000):
             self.assertRaises(errors.Refused, decoded_letters, answer(content))
+
+    def test_deep_content(self) -> None:
+        """Content with too many brackets is no valid JSON for a program, either."""
+        self.assertRaises(ValueError, answer(b"[" * 100_000).json)
