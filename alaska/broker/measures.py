@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from alaska.broker.past import MOST_ENDED, Past
 from alaska.errors import DELIVERED, SUCCESS
@@ -18,7 +18,11 @@ from alaska.system.histogram import Histogram
 MOST_SERVICES = 50
 """The maximum number of services that are measured separately."""
 KEPT_PER_SECOND = 100
-"""So many messages of a service that have succeeded are kept in a second, after the first :data:`MOST_ENDED`."""
+"""So many messages of a service that have simply succeeded are kept in a second, after the first :data:`MOST_ENDED`."""
+
+
+Keep: TypeAlias = Callable[[Message, str, int, bytes, float], None]
+"""Keeps a message with its outcome, status, worker and the time of its end."""
 
 
 class BrokerTime:
@@ -43,8 +47,8 @@ class QueueMeasures:
     - ``running``: the seconds from the delivery of a message to its confirmation as successful.
     - ``ended``: how many messages ended in another way, by outcome.
 
-    Those that end are kept in the ``past``: with ``keep``, those that have succeeded at their first delivery. Of these,
-    ``room`` more are kept at present; the others cost nothing.
+    Those that end are kept in the ``past``: with ``keep``, those that have succeeded at their first delivery, or that
+    nobody had to confirm. Of these, ``room`` more are kept at present; the others cost nothing.
     """
 
     __slots__ = (
@@ -66,7 +70,7 @@ class QueueMeasures:
         "waiting",
     )
 
-    def __init__(self, time: BrokerTime, past: Past, keep: Callable[[Message, bytes, float], None]) -> None:
+    def __init__(self, time: BrokerTime, past: Past, keep: Keep) -> None:
         self._time = time
         self._past = past
         self._keep = keep
@@ -90,13 +94,18 @@ class QueueMeasures:
                 running.add(seconds)
             if self.room or message.attempts != 1:
                 self._keep_succeeded(message, worker, now)
+        elif status == DELIVERED:
+            self.count_ended("delivered")
+            if self.room:
+                self.room -= 1
+                self._keep(message, "delivered", status, worker, now)
         else:
-            self.note_ended(message, "delivered" if status == DELIVERED else "expired", status, b"", worker)
+            self.note_ended(message, "expired", status, b"", worker)
 
     def _keep_succeeded(self, message: Message, worker: bytes, now: float) -> None:
         if message.attempts == 1:
             self.room -= 1
-            self._keep(message, worker, now)
+            self._keep(message, "succeeded", SUCCESS, worker, now)
         else:
             self._past.keep(message, "succeeded", SUCCESS, b"", worker)
 

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import NamedTuple
 
-from alaska import errors
 from alaska.message import Message, QueueKind
 from alaska.mlm.progress import Progress
 from alaska.mlm.terms import ID
 
 MOST_ENDED = 1000
-"""The number of messages that are kept of each kind: requests that have succeeded at once, such mail, all others."""
+"""The number of messages that are kept of each kind: requests that have simply succeeded, such mail, all others."""
 MOST_OCTETS = 2048
 """A larger message is kept without its content; what is shown never has it."""
 MOST_REASON_OCTETS = 256
@@ -64,15 +63,14 @@ class Past:
         self._others: deque[Ended] = deque(maxlen=MOST_ENDED)
         self._steps: OrderedDict[int, deque[Step]] = OrderedDict()
 
-    def keep_request(self, message: Message, worker: bytes, now: float) -> None:
-        """Keep a request that has succeeded at its first delivery; ``worker`` had it."""
-        self._requests.append(Ended(_small(message), "succeeded", errors.SUCCESS, b"", worker, now))
+    def keep_request(self, message: Message, outcome: str, status: int, worker: bytes, now: float) -> None:
+        """Keep a request that has succeeded at its first delivery, or was not to be confirmed; ``worker`` had it."""
+        self._requests.append(Ended(_small(message), outcome, status, b"", worker, now))
 
-    def keep_mail(self, message: Message, worker: bytes, now: float) -> None:
-        """Keep mail that was confirmed after its first delivery, unless it is an answer of the broker itself."""
-        if _is_own(message):
-            return
-        self._mail.append(Ended(_small(message), "succeeded", errors.SUCCESS, b"", worker, now))
+    def keep_mail(self, message: Message, outcome: str, status: int, worker: bytes, now: float) -> None:
+        """Do as :meth:`keep_request` with mail, unless it is an answer of the broker itself."""
+        if not _is_own(message):
+            self._mail.append(Ended(_small(message), outcome, status, b"", worker, now))
 
     def keep(self, message: Message, outcome: str, status: int, reason: bytes = b"", worker: bytes = b"") -> None:
         """Keep any other message that has ended, unless it is an answer of the broker itself."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from alaska import errors
 from alaska.broker import measures as measures_module
 from alaska.broker import past as past_module
+from alaska.broker.measures import BrokerTime, QueueMeasures
 from alaska.broker.past import Past
 from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -173,19 +175,31 @@ class BoundedTests(MessagesCase):
         past = Past(lambda: 1.0)
         for position in range(5):
             message = self.message(position)
-            past.keep_request(message, b"w", 1.0)
+            past.keep_request(message, "succeeded", 200, b"w", 1.0)
             past.keep(message, "failed", 500)
             for _ in range(5):
                 past.step(message, "lost", b"w")
         self.assertEqual([each.message.position for each in past.ended(lambda _: True)], [2, 3, 4, 2, 3, 4])
         self.assertEqual([len(past.steps(position)) for position in range(5)], [0, 0, 3, 3, 3])
 
+    def test_not_confirmed(self) -> None:
+        """Messages that nobody confirms push out no failures, and of many in a short time only some are kept."""
+        self.patch(past_module, "MOST_ENDED", 3)
+        past = Past(lambda: 1.0)
+        measures = QueueMeasures(BrokerTime(), past, past.keep_request)
+        measures.room = 4
+        measures.note_ended(self.message(), "failed", 500, b"")
+        for position in range(2, 10):
+            measures.note_finished(self.message(position), errors.DELIVERED, 1.0, b"w")
+        self.assertEqual([each.message.position for each in past.ended(lambda _: True)], [3, 4, 5, 1])
+        self.assertEqual(measures.ended, {"failed": 1, "delivered": 8})
+
     def test_octets(self) -> None:
         """Of a large message, neither content nor properties are kept, but for the id; reasons are cut."""
         past = Past(lambda: 1.0)
         large = self.message(content=b"x" * past_module.MOST_OCTETS)
         past.keep(large, "failed", 500, b"r" * 1000)
-        past.keep_request(large, b"w", 1.0)
+        past.keep_request(large, "succeeded", 200, b"w", 1.0)
         past.step(large, "retried", b"w", b"r" * 1000)
         for each in past.ended(lambda _: True):
             self.assertEqual((each.message.content, each.message.properties), ((), {"id": b"id"}))
