@@ -54,6 +54,8 @@ def without_values(error: click.UsageError) -> click.UsageError:
         where = error.ctx.command_path if error.ctx is not None else "alas"
         has_none = command is not None and not any(isinstance(each, click.Argument) for each in command.params)
         what = "it takes options only" if has_none else "there are too many arguments"
+        if command is not None and command.name == "send":  # also what begins with an option, such as --context
+            what += "; options follow the name of a command"
         return click.UsageError(f"{what}; try {where} -h", error.ctx)
     return error
 

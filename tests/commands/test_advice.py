@@ -43,6 +43,7 @@ class WrongUseTests(CommandCase):
             (f"-t 100 -e {nobody}", 69, "is it running?"),
             ("status -e nowhere", 2, "it must be tcp://host:port"),
             ("-e tcp://127.0.0.1:1 status", 2, "options follow the name of a command"),
+            ("--context home request default pi", 2, "options follow the name of a command"),
             ("servces", 2, "did you mean services?"),
             ("cancel order-17", 2, "it takes options only; try alas cancel -h"),
             ("pause one two", 2, "there are too many arguments; try alas pause -h"),

@@ -63,6 +63,12 @@ class MachineTests(SynchronousTestCase):
         for command in commands("useradd"):
             self.assertEqual({command.split()[-1]}, {of_unit(name, "User") for name in UNITS})
 
+    def test_endpoint(self) -> None:
+        """The endpoint for the user of the broker is in the settings."""
+        settings = PROJECT.joinpath("examples/etc/malamute.cfg").read_text(encoding="utf-8")
+        for command in commands("runuser"):
+            self.assertIn(f' "{command.split()[-1]}"', settings)
+
     def test_units(self) -> None:
         """Commands of systemd name units that there are."""
         for command in commands("systemctl") + commands("journalctl"):
