@@ -69,6 +69,7 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     ``in_flight`` are those that clients have and did not confirm, ``delayed`` those that are not due yet.
 
     ``waiting_unserved`` are those for services that no worker offers, of which ``unserved`` has the first few.
+    ``broken_scripts`` has the first few scripts of its workers that do not compile.
     """
 
     program: str = "broker"
@@ -93,6 +94,7 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     delayed: int
     waiting_unserved: int
     unserved: list[str]
+    broken_scripts: list[str] = []
     dead_letters: int
     store_complaint: str | None
     totals: Totals
@@ -321,7 +323,8 @@ class Script(Snapshot, frozen=True, kw_only=True):
     ``memory`` is the highest that was measured at the end of a run, 0 if it never was. The name of all scripts that are
     not measured separately is empty. The last error has a reason, such as ``broken``: the script does not compile; and
     a text with the stack trace. ``version`` tells the content of the file from others, and is ``different`` if workers
-    have different ones; it was ``changed`` last at that time.
+    have different ones; it was ``changed`` last at that time. ``broken`` is why the file does not compile at present,
+    which is known of scripts that have not run as well.
     """
 
     name: str
@@ -336,6 +339,7 @@ class Script(Snapshot, frozen=True, kw_only=True):
     version: str = ""
     changed: float | None = None
     workers: int = 1
+    broken: str = ""
 
 
 class Summary(Snapshot, frozen=True, kw_only=True):

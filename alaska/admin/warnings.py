@@ -34,6 +34,8 @@ def of_broker(overview: BrokerOverview, store: StoreState) -> list[str]:
         )
     if store.free_octets is not None and store.free_octets < LITTLE_OCTETS:
         found.append(f"the disk of the store has only {store.free_octets // 2**20} MiB left")
+    if overview.broken_scripts:
+        found.append(_uncompiled(overview.broken_scripts))
     return found
 
 
@@ -47,4 +49,10 @@ def of_worker(overview: WorkerOverview, scripts: Sequence[Script]) -> list[str]:
     for age, each in recent[:MOST_NAMED]:
         name = f"the script {each.name}" if each.name else "other scripts"
         found.append(f"errors of {name}: {sum(each.errors.values())}, the last {age:.0f} s ago: {each.last_error}")
+    if broken := [each.name for each in scripts if each.broken]:
+        found.append(_uncompiled(broken[:MOST_NAMED]))
     return found
+
+
+def _uncompiled(names: Sequence[str]) -> str:
+    return f"scripts that do not compile: {', '.join(names)}; the page and alas scripts say why"

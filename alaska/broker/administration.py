@@ -173,7 +173,7 @@ class Administration:
 
     def overview(self) -> shown.BrokerOverview:
         """See :class:`IAdministered`."""
-        return self.snapshots.overview(self._now, len(self.workers))
+        return self.snapshots.overview(self._now, len(self.workers), self.workers.broken_scripts())
 
     def measures(self) -> Deferred[BrokerMeasures]:
         """Return all that the broker has counted and measured; fails with OperationFailed when it ends."""

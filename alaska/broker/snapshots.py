@@ -55,8 +55,8 @@ class BrokerSnapshots:
 
     # In one look
 
-    def overview(self, now: float, workers: int) -> shown.BrokerOverview:
-        """Return the overview; ``workers`` report to this broker."""
+    def overview(self, now: float, workers: int, broken_scripts: list[str]) -> shown.BrokerOverview:
+        """Return the overview; ``workers`` report to this broker, and these of their scripts do not compile."""
         state = self._state
         queues, outside = state.queues, state.outside
         counted = self._census.count(queues.table)
@@ -81,6 +81,7 @@ class BrokerSnapshots:
             delayed=counted.delayed,
             waiting_unserved=counted.unserved,
             unserved=[to_text(each) for each in counted.unoffered],
+            broken_scripts=broken_scripts,
             waiting_octets=queues.octets,
             dead_letters=len(queues.dead_letters),
             store_complaint=state.store.complaint,

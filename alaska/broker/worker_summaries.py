@@ -11,6 +11,7 @@ from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query, ScriptQuery
 from alaska.admin.script_pages import page_of_scripts
 from alaska.admin.snapshots import Page, Script, Summary, Worker
 from alaska.admin.text import UNREADABLE, to_name
+from alaska.admin.warnings import MOST_NAMED
 from alaska.broker.clients import Client, Clients
 
 MOST_WORKERS = 1000
@@ -33,6 +34,8 @@ class WorkerSummaries:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._known: dict[int, tuple[float, Summary]] = {}
+        # The names of scripts of workers that have some that do not compile.
+        self._broken: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
         self._forget()
@@ -56,12 +59,27 @@ class WorkerSummaries:
         if not all(map(_is_plausible, summary.scripts)):
             return False
         self._known[client.number] = now, summary
+        if broken := [each.name for each in summary.scripts if each.broken][:MOST_NAMED]:
+            self._broken[client.number] = broken
+        else:
+            self._broken.pop(client.number, None)
         return True
+
+    def broken_scripts(self) -> list[str]:
+        """Return the names of some scripts that do not compile."""
+        names: dict[str, None] = {}
+        for number, each in self._broken.items():
+            if self._clients.by_number(number) is not None:
+                names.update(dict.fromkeys(each))
+            if len(names) >= MOST_NAMED:
+                break
+        return list(names)[:MOST_NAMED]
 
     def _forget(self) -> None:
         """Forget workers that have gone."""
         for number in [each for each in self._known if self._clients.by_number(each) is None]:
             del self._known[number]
+            self._broken.pop(number, None)
 
     def page(self, query: Query, time: Callable[[float], float]) -> Work[Page[Worker]]:
         """Return a page of the workers; ``time`` converts the broker's time."""
@@ -120,6 +138,7 @@ def _sum(one: Script, other: Script) -> Script:
         last_error_time=latest.last_error_time,
         last_reason=latest.last_reason,
         last_trace=latest.last_trace,
+        broken=one.broken or other.broken,
         version=one.version if one.version == other.version else "different",
         changed=max(filter(None, (one.changed, other.changed)), default=None),
         workers=one.workers + other.workers,

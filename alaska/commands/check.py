@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from alaska import worker
 from alaska.commands import monitoring, settings, shown, streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
@@ -20,6 +21,7 @@ from alaska.commands.script_tests import SUFFIX as TEST_SUFFIX
 from alaska.commands.trial import Bench
 from alaska.commands.values import NAME, Parsed, whole_number
 from alaska.config import WorkerSettings
+from alaska.lua.files import without_first_line
 from alaska.lua.header import read_header
 from alaska.lua.request import Request
 
@@ -122,7 +124,7 @@ def check(file: Path, compiler: Compiler, as_json: bool = False) -> bool:
 def mistakes(file: Path, compiler: Compiler) -> Iterator[Mistake]:
     """Yield the errors and warnings in a file."""
     try:
-        source = without_first_line_comment(file.read_bytes())
+        source = without_first_line(file.read_bytes())
     except OSError as error:
         yield Mistake(file, None, f"cannot be read: {error.strerror}")
         return
@@ -149,17 +151,11 @@ def _of_compiler(failure: str, file: Path) -> Mistake:
     return Mistake(file, None, failure) if found is None else Mistake(file, int(found[1]), found[2])
 
 
-def without_first_line_comment(source: bytes) -> bytes:
-    """Return a source without a byte order mark and a first line with ``#``, as Lua loads files; line numbers stay."""
-    source = source.removeprefix(b"\xef\xbb\xbf")
-    return source[source.find(b"\n") if b"\n" in source else len(source) :] if source.startswith(b"#") else source
-
-
 class Compiler:
     """Compiles sources with the worker's settings; ``known`` are the globals that a script gets."""
 
     def __init__(self, loaded: WorkerSettings, folder: Path) -> None:
-        script = resources.files(__package__).joinpath(_SCRIPT).read_bytes()
+        script = resources.files(worker).joinpath(_SCRIPT).read_bytes()
         (folder / _SCRIPT).write_bytes(script)
         self._bench = Bench(loaded, folder)
         self.known = frozenset(self._run(b"").split())

@@ -74,6 +74,8 @@ def _worker(each: snapshots.Worker, now: float) -> Sequence[str]:
 def _script(each: snapshots.Script, now: float) -> Sequence[str]:
     mean = shown.seconds(each.seconds / each.calls if each.calls else None)
     error = "-" if not each.last_error else f"{age(each.last_error_time, now)} ago: {shown.name(each.last_error)}"
+    if each.broken:
+        error = f"does not compile: {shown.name(each.broken)}"
     return (
         *(shown.name(each.name), str(each.calls), str(sum(each.errors.values())), mean),
         *(shown.octets(each.memory), str(each.workers), error.partition("\n")[0]),
@@ -113,7 +115,7 @@ LISTS = (
     List(
         "scripts", requests.ScriptQuery, snapshots.Script,
         ("SCRIPT", ">CALLS", ">ERRORS", ">MEAN TIME", ">MEMORY", ">WORKERS", "LAST ERROR"), _script,
-        "no script has run", "Show the scripts of the workers: calls, errors, times.",
+        "no script has run", "Show the scripts of the workers that have run, or do not compile.",
     ),
 )  # fmt: skip
 

@@ -95,6 +95,12 @@ def version_of(status: os.stat_result) -> Version:
     return Version(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
+def without_first_line(source: bytes) -> bytes:
+    """Return a source without a byte order mark and a first line with ``#``, as Lua loads files; line numbers stay."""
+    source = source.removeprefix(b"\xef\xbb\xbf")
+    return source[source.find(b"\n") if b"\n" in source else len(source) :] if source.startswith(b"#") else source
+
+
 def _check(directory: bytes, path: bytes, opened: os.stat_result) -> None:
     """Check that an open file is regular and inside the directory.
 

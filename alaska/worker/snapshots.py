@@ -6,7 +6,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -69,6 +69,8 @@ class WorkerSnapshots:
     def __init__(self, state: WorkerState) -> None:
         self._state = state
         self._host = socket.gethostname()
+        self.broken: Callable[[], Mapping[bytes, str]] = dict
+        """Returns why scripts do not compile, by their names."""
 
     def overview(self) -> shown.WorkerOverview:
         """Return the overview."""
@@ -176,14 +178,20 @@ class WorkerSnapshots:
         ]
 
     def scripts(self, query: ScriptQuery) -> Work[shown.Page[shown.Script]]:
-        """Return a page of the scripts that have run."""
+        """Return a page of the scripts that have run, or do not compile."""
         matches = matcher(query.match)
-        found = {name: self._script(name, each) for name, each in self._measured().items()}
+        found = self._all_scripts()
         return (yield from page_of_scripts({n: s for n, s in found.items() if matches is None or matches(n)}, query))
 
     def all_scripts(self) -> list[shown.Script]:
         """Return all scripts, whose number is limited."""
-        return [self._script(name, measures) for name, measures in self._measured().items()]
+        return list(self._all_scripts().values())
+
+    def _all_scripts(self) -> dict[bytes, shown.Script]:
+        """Return them by name, and first those that do not compile: where there is no room for all, they are told."""
+        broken, measured_, unmeasured = self.broken(), self._measured(), ScriptMeasures()
+        names = dict.fromkeys([*broken, *measured_])
+        return {name: self._script(name, measured_.get(name, unmeasured), broken.get(name, "")) for name in names}
 
     def _measured(self) -> dict[bytes, ScriptMeasures]:
         measures = self._state.measures
@@ -191,7 +199,7 @@ class WorkerSnapshots:
         has_others = others.running.repeats or others.errors
         return {**measures.scripts, OTHERS: others} if has_others else measures.scripts
 
-    def _script(self, name: bytes, measures: ScriptMeasures) -> shown.Script:
+    def _script(self, name: bytes, measures: ScriptMeasures, broken: str) -> shown.Script:
         runs, files = measures.running.read(), self._state.files
         version, changed = ("", None) if files is None else files.version_of(name)
         return shown.Script(
@@ -206,4 +214,5 @@ class WorkerSnapshots:
             last_trace=measures.last_trace,
             version=version,
             changed=changed,
+            broken=broken,
         )

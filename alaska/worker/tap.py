@@ -43,6 +43,7 @@ from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
 from alaska.traces.service import Recording
+from alaska.worker.script_checks import ScriptChecks, compiler_of
 from alaska.worker.service import LIVE, WorkerService
 
 _log = Logger()
@@ -127,6 +128,8 @@ def makeService(options: Options) -> IService:
     file.add(LIVE, worker.prepare)
     file.add(log.LIVE, log.prepare)
     services.append(worker)
+    checks = ScriptChecks(reactor, settings.scripts_dir, compiler_of(settings))
+    worker.administration.snapshots.broken = checks.broken
     worker.administration.configuration = in_force_of(file)
     contents.administered.append(("/api/v1/worker", worker.administration))
     contents.ready.append(worker.readiness)
@@ -134,6 +137,7 @@ def makeService(options: Options) -> IService:
     contents.metrics.append(worker.figures)
     contents.details.update(worker.details())
     serve(reactor, http_settings(settings, options.broker), contents, program, services, file)
+    checks.setServiceParent(program)
     return program
 
 

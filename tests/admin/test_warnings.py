@@ -62,13 +62,15 @@ class BrokerTests(BrokerTestCase):
     def test_much_and_little(self) -> None:
         """Many messages wait, and the disk has little space."""
         snapshots = self.broker.administration.snapshots
-        overview, store = snapshots.overview(0.0, 0), snapshots.store()
+        overview, store = snapshots.overview(0.0, 0, []), snapshots.store()
         self.assertEqual(of_broker(overview, replace(store, free_octets=LITTLE_OCTETS)), [])
         many, little = of_broker(
             replace(overview, waiting=MANY_MESSAGES), replace(store, free_octets=LITTLE_OCTETS - 1)
         )
         self.assertIn("messages that wait: 10000;", many)
         self.assertEqual(little, "the disk of the store has only 255 MiB left")
+        (broken,) = of_broker(replace(overview, broken_scripts=["a", "b"]), store)
+        self.assertEqual(broken, "scripts that do not compile: a, b; the page and alas scripts say why")
 
 
 class WorkerTests(SynchronousTestCase):

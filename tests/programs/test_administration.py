@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import zmq
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from tests.programs.http_case import HTTPCase
+from tests.programs.system_case import reactor
 
 SUBJECTS = (
     "overview", "services", "mailboxes", "queues", "streams", "readers", "clients", "workers", "scripts", "store",
@@ -42,6 +44,37 @@ class AdministrationTests(HTTPCase):
         return await deferToThread(
             exchange, self.endpoint, mlm.ServiceSend(b"alaska.admin", subject.encode(), b"t", 0, (content,))
         )
+
+    async def test_not_compiled(self) -> None:
+        """A script that does not compile is known although no request has needed it; when it is mended, it is not."""
+        await self.start_broker()
+        self.script("good", "return 1")
+        self.script("bad", "-- new\nreturn 1 +")
+        worker = await self.start_worker(self.worker_config(embedded=False))
+        await worker.until("services/bad.lua:2: unexpected symbol near")
+        await self.until_broken(["bad"])
+        listed = await self.shown("scripts")
+        self.assertRegex(listed, r"(?m)^bad +0 .* does not compile: .*/services/bad.lua:2: unexpected symbol near")
+        self.assertNotIn("good", listed)
+        self.assertIn("scripts that do not compile: bad;", await self.shown("status"))
+        self.script("bad", "return 1")
+        await self.until_broken([])
+        self.assertNotIn("do not compile", await self.shown("status"))
+
+    async def shown(self, command: str) -> str:
+        """Return what a command of alas prints."""
+        program = self.run_program("-m", "alaska.commands.alas", command, "-e", self.endpoint)
+        await program.ended
+        return program.output
+
+    async def until_broken(self, names: list[str]) -> None:
+        """Wait until the broker knows that exactly these scripts do not compile."""
+        for _ in range(400):
+            items = (await self.ask_broker("scripts"))["items"]
+            if [each["name"] for each in items if each["broken"]] == names:
+                return
+            await deferLater(reactor, 0.05, lambda: None)
+        raise AssertionError(items)
 
     async def test_in_band(self) -> None:
         """A plain client at the broker's loopback endpoint sees and does everything, except for dead letters."""

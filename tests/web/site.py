@@ -26,6 +26,7 @@ SCRIPTS = {
     "hello": 'return "Hello, " .. alaskaContext',
     "fail": "local order = nil\nreturn order.id",
     "broken": "this is no Lua",
+    "unborn": "return 1 +",
     "slow": "alaska.progress(0.4, 'step 4')\nreturn alaska.request('default', 'never', '', 90)",
 }
 LIMITS = 'mlm_server\n    service\n        limit = "default subject=^never$ rate=1/h"\n'

@@ -109,6 +109,14 @@ class JourneyTests(BrowserCase):
         self.press("hello", "ENTER")
         self.shows(said, "main")
 
+    def test_not_compiled(self) -> None:
+        """A script that does not compile is shown as such, with the line, although no request has needed it."""
+        self.open("scripts?match=unborn")
+        self.shows("does not compile", "main table")
+        self.shows("unborn.lua:1: unexpected symbol near", "main table")
+        self.go("overview")
+        self.shows("Scripts that do not compile: broken, unborn", "main")
+
     def test_stream(self) -> None:
         """A look into a stream shows its records as they come."""
         self.open("streams/news")

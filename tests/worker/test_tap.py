@@ -26,6 +26,7 @@ from alaska.errors import Refused
 from alaska.interfaces import Reactor
 from alaska.traces.service import Recording
 from alaska.worker import tap
+from alaska.worker.script_checks import ScriptChecks
 from alaska.worker.service import WorkerService
 from tests.network_case import LogCase
 from tests.ports import free_endpoint
@@ -122,13 +123,14 @@ class MakeServiceTests(FolderCase):
         return list(program.services)
 
     def test_worker_alone(self) -> None:
-        """Without an embedded broker, the worker is the only service."""
-        (worker,) = self.made('worker\n    broker\n        embedded = "0"\n')
+        """Without an embedded broker, there are the worker and the checks of its scripts."""
+        worker, checks = self.made('worker\n    broker\n        embedded = "0"\n')
         self.assertIsInstance(worker, WorkerService)
+        self.assertIsInstance(checks, ScriptChecks)
 
     def test_with_broker(self) -> None:
         """With an embedded broker, the broker starts before the worker."""
-        broker, worker = self.made('worker\n    broker\n        embedded = "1"\n')
+        broker, worker, _checks = self.made('worker\n    broker\n        embedded = "1"\n')
         self.assertIsInstance(broker, EmbeddedBrokerService)
         self.assertIsInstance(worker, WorkerService)
 
@@ -136,7 +138,7 @@ class MakeServiceTests(FolderCase):
         """Spans are recorded before the worker starts and until it has stopped, also if only its broker wants them."""
         if NOT_INSTALLED is not None:
             raise SkipTest(NOT_INSTALLED)
-        recording, worker = self.made('worker\n    traces\n        spans = "1"\n')
+        recording, worker, _checks = self.made('worker\n    traces\n        spans = "1"\n')
         self.assertIsInstance(recording, Recording)
         self.assertIsInstance(worker, WorkerService)
         (self.folder / "malamute.cfg").write_text("server\n    traces\n        spans = 1\n", encoding="utf-8")

@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from alaska.commands.check import Compiler, files, without_first_line_comment
+from alaska.commands.check import Compiler, files
 from alaska.commands.diagnosis.findings import Finding, Level, command
 from alaska.commands.diagnosis.programs import Program
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError
+from alaska.lua.files import without_first_line
 from alaska.lua.header import read_header
 
 ABOUT: Final = "scripts"
@@ -59,7 +60,7 @@ def _one(script: Path, compiler: Compiler) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(Level.FAULT, ABOUT, f"{script} cannot be read: {error.strerror}", command("chmod", "a+r", script))
         return
-    source = without_first_line_comment(source)
+    source = without_first_line(source)
     if failure := compiler.failure(source, script):
         yield Finding(Level.FAULT, ABOUT, failure, to_do)
         return

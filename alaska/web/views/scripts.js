@@ -1,4 +1,4 @@
-// The scripts that have run, of all workers together or of this one.
+// The scripts that have run or do not compile, of all workers together or of this one.
 
 import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
@@ -27,10 +27,12 @@ function isMended(one) {
 }
 
 function states(one) {
-  return html`${one.last_reason === "broken" && !isMended(one) ? badge("does not compile", "bad") : nothing}${one.last_reason === "unreadable" && !isMended(one) ? badge("cannot be read", "bad") : nothing}`;
+  const isBroken = one.broken || (one.last_reason === "broken" && !isMended(one));
+  return html`${isBroken ? badge("does not compile", "bad") : nothing}${one.last_reason === "unreadable" && !isMended(one) ? badge("cannot be read", "bad") : nothing}`;
 }
 
 function lastError(one) {
+  if (one.broken) return html`<span class="reason">${one.broken}</span>`;
   if (!one.last_error) return html`<span class="dim">none</span>`;
   const reasons = Object.entries(one.errors).map(([reason, number]) => `${count(number)} ${reason}`).join(", ");
   return html`<details><summary><span class="reason">${one.last_error.split("\n", 1)[0]}</span></summary>

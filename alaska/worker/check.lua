@@ -1,4 +1,4 @@
--- The script of `alas check`. With one frame it prints the names of all globals; with two frames (name, source) it
+-- The script of `alas check`, and of a worker that checks its scripts. With one frame it prints the names of all globals; with two frames (name, source) it
 -- prints why the source does not compile, if it does not.
 local name, source = alaska.frames[1], alaska.frames[2]
 
