@@ -14,7 +14,7 @@ from alaska.client.terms import SendTerms
 from alaska.commands import lines, shown, speaking, streams
 from alaska.commands.connection import Connection
 from alaska.commands.letter_selection import RATE
-from alaska.commands.send_many import Bar, Counts, ManyClient, Plan, Pump
+from alaska.commands.send_many import Bar, ManyClient, Plan, Pump
 from alaska.commands.speaking import failed
 from alaska.commands.values import one_of, whole_number
 from alaska.interfaces import Reactor
@@ -91,7 +91,7 @@ def send_many(
             raise failed("this broker does not confirm requests, which --lines needs")
         bar = Bar(lines.size_of(file)) if is_shown else None
         reading = lines.Reading(reactor, lines.lines_of(file, many.parse))
-        pump = Pump(reactor, plan, reading, _ignore if bar is None else bar.show)
+        pump = Pump(reactor, plan, reading) if bar is None else Pump(reactor, plan, reading, bar.show, bar.say)
         pumps.append(pump)
         assert isinstance(client, ManyClient)
         client.pump = pump
@@ -115,10 +115,6 @@ def send_many(
         pumps[0].confirmed(confirmation)
 
     speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(), confirmed=confirmed)
-
-
-def _ignore(_counts: Counts) -> None:
-    """Show no progress."""
 
 
 def _opened(path: str) -> BinaryIO:

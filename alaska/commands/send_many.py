@@ -20,6 +20,7 @@ from alaska.client.terms import SendTerms
 from alaska.commands import streams
 from alaska.commands.lines import Line, Reading
 from alaska.interfaces import Reactor
+from alaska.mlm.states import State
 from alaska.names import printable
 
 AGAIN_SECONDS = 5.0
@@ -65,22 +66,38 @@ class Counts:
         return f"{self.sent} sent, {self.confirmed} {what}, {self.failed} failed{again} in {seconds:.1f} s{rate}"
 
 
+Changed = Callable[[Counts], None]
+Say = Callable[[str], None]
+
+
+def _ignore(_counts: Counts) -> None:
+    pass
+
+
+def _say(text: str) -> None:
+    streams.write_line(f"alas: {text}", sys.stderr)
+
+
 class Pump:
     """Sends the lines; ``client`` is a credit client whose confirmations are passed to :meth:`confirmed`.
 
-    ``changed`` is called whenever the counts have changed.
+    ``changed`` is called whenever the counts have changed, and ``say`` with what its user should know at once.
     """
 
-    def __init__(self, reactor: Reactor, plan: Plan, reading: Reading, changed: Callable[[Counts], None]) -> None:
+    def __init__(
+        self, reactor: Reactor, plan: Plan, reading: Reading, changed: Changed = _ignore, say: Say = _say
+    ) -> None:
         self._reactor = reactor
         self._plan = plan
         self._reading = reading
         self._changed = changed
+        self._say = say
         self._client: Client | None = None
         self._run = secrets.token_hex(8)
         self._pending: dict[str, Line] = {}
         self._room: Deferred[None] | None = None
         self._least_room = plan.window
+        self._is_interrupted = False
         self.counts = Counts()
 
     async def run(self, client: Client) -> int:
@@ -138,6 +155,7 @@ class Pump:
 
     def confirmed(self, confirmation: Confirmation) -> None:
         """Process a confirmation of the broker."""
+        self._is_back()
         line = self._pending.get(confirmation.tracker)
         if line is None:
             return
@@ -154,8 +172,20 @@ class Pump:
             room, self._room = self._room, None
             room.callback(None)
 
+    def interrupted(self) -> None:
+        """Say that the broker does not answer, once until it does: nothing else is to be seen until then."""
+        if not self._is_interrupted:
+            self._is_interrupted = True
+            self._say("the broker does not answer; the sending goes on when it does")
+
+    def _is_back(self) -> None:
+        if self._is_interrupted:
+            self._is_interrupted = False
+            self._say("the broker answers again")
+
     def reconnected(self) -> None:
         """Send again what is not confirmed a while after the connection was established again."""
+        self._is_back()
         lost = list(self._pending)
         self._reactor.callLater(AGAIN_SECONDS, self._send_again, lost)
 
@@ -169,16 +199,22 @@ class Pump:
     def _fail(self, line: Line, why: str) -> None:
         self.counts.failed += 1
         if self.counts.failed <= MOST_COMPLAINTS:
-            streams.write_line(f"alas: line {line.number}: {why}", sys.stderr)
+            self._say(f"line {line.number}: {why}")
         elif self.counts.failed == MOST_COMPLAINTS + 1:
-            streams.write_line("alas: more lines have failed, which are only counted", sys.stderr)
+            self._say("more lines have failed, which are only counted")
         self._changed(self.counts)
 
 
 class ManyClient(Client):
-    """A client that says when it is connected again."""
+    """A client that says when its broker does not answer, and when it is connected again."""
 
     pump: Pump | None = None
+
+    def interrupted(self, state: State) -> None:
+        """See :class:`alaska.mlm.listener.Listener`."""
+        super().interrupted(state)
+        if self.pump is not None:
+            self.pump.interrupted()
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
@@ -208,6 +244,12 @@ class Bar:
         elapsed = self._progress.tasks[0].elapsed or 0.0
         rate = f"{counts.confirmed / elapsed:.0f}" if elapsed > 0 else "-"
         self._progress.update(self._task, completed=counts.octets, done=counts.confirmed, rate=rate)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar, which would be torn otherwise."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._progress.console.print(Text(streams.safe(f"alas: {text}")), soft_wrap=True)
 
     def end(self) -> None:
         """Remove the bar."""

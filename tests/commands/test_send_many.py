@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.client import Client, Delivery
 from alaska.commands.lines import Line, Reading, json_line, lines_of, plain_line
 from alaska.commands.send import send
-from alaska.commands.send_many import AGAIN_SECONDS, Counts, ManyClient, Plan, Pump
+from alaska.commands.send_many import AGAIN_SECONDS, Bar, Counts, ManyClient, Plan, Pump
+from alaska.mlm.states import State
 from tests.commands.asking_case import AskingCase
 from tests.commands.command_lines import options_of
 from tests.network_case import ENDPOINT
@@ -140,6 +141,27 @@ class PumpTests(PumpCase):
         worker.offer("svc")
         self.run_on()
         self.assertEqual((self.statuses, pump.counts.confirmed), ([0], 2))
+
+    def test_interrupted(self) -> None:
+        """That the broker does not answer is reported once, and that it does again."""
+        pump = self.pump(b"{}")
+        assert isinstance(pump._client, ManyClient)
+        for _ in range(2):
+            pump._client.interrupted(State.AWAY)
+        pump.reconnected()
+        self.assertEqual(
+            self.said(),
+            "alas: the broker does not answer; the sending goes on when it does\nalas: the broker answers again\n",
+        )
+
+    def test_beside_the_bar(self) -> None:
+        """What is said while a bar is shown has a line of its own, and controls no terminal."""
+        printed = io.StringIO()
+        self.patch(sys, "stderr", printed)
+        bar = Bar(100)
+        bar.say("line 1: \x1b[2J " + "x" * 200)
+        bar.end()
+        self.assertIn("alas: line 1: \\x1b[2J " + "x" * 200 + "\n", printed.getvalue())
 
     def test_summary(self) -> None:
         """The summary has the counts and the rate."""
