@@ -105,7 +105,7 @@ class PageRig:
 
     def _set(self, name: str, value: str) -> None:
         """Set a variable for the commands that follow."""
-        self._environment[name] = self._printed(f"printf %s {value}")
+        self._environment[name] = self._here(self._printed(f"printf %s {value}"))
 
     def _here(self, text: str) -> str:
         """Return text of the page with the ports and folders of this rig, and with what it has printed."""
