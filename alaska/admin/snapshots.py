@@ -198,7 +198,8 @@ class Client(Snapshot, frozen=True, kw_only=True):
 
 
 class StoreState(Snapshot, frozen=True, kw_only=True):
-    """The broker's store. ``complaint`` says why nothing can be written at present.
+    """The broker's store. ``complaint`` says why nothing can be written at present; ``last_position`` is that of the
+    newest message.
 
     ``batches`` is how many groups of changes were written, ``rows`` of how many rows, and in how many seconds;
     ``commit_seconds`` is the part of them in which the disk was waited for. ``file_octets`` are those of the file and

@@ -142,7 +142,7 @@ class BrokerSnapshots:
             shared=bool(store.is_shared),
             complaint=store.complaint,
             has_room=bool(store.has_room),
-            last_position=store.last_position,
+            last_position=self._state.queues.last_position,
             damaged=store.damaged,
             refused=store.refused,
             batches=sum(rows.counts),

@@ -167,10 +167,12 @@ class SnapshotTests(AdministrationCase):
         self.assertEqual(self.ask("readers", stream="other")["total"], 0)
 
     def test_store_and_limits(self) -> None:
-        """The store and the limits are shown, with how much of them is used."""
-        self.assertEqual(self.ask("store")["complaint"], None)
+        """The store is shown with the newest position, and the limits with how much of them is used."""
+        self.open("p", mlm.ServiceSend(b"svc", b"s", b"", 0, (b"x",)))
+        store = self.ask("store")
+        self.assertEqual((store["complaint"], store["last_position"]), (None, 1))
         used = {each["setting"]: each["used"] for each in self.ask("limits")["limits"]}
-        self.assertEqual(used["mlm_server/clients/limit"], 1)
+        self.assertEqual(used["mlm_server/clients/limit"], 2)
 
     def test_configuration(self) -> None:
         """A broker without a configuration file says so."""
