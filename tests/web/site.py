@@ -31,7 +31,7 @@ SCRIPTS = {
 }
 LIMITS = 'mlm_server\n    service\n        limit = "default subject=^never$ rate=1/h"\n'
 """The first request with the subject ``never`` fails; who waits for another one waits."""
-TOKENS = {"ann": "all", "dan": "operate", "bob": "view"}
+TOKENS = {"ann": "all", "dan": "operate", "sue": "send", "bob": "view"}
 
 
 class Site:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from urllib.parse import quote_from_bytes
@@ -29,7 +30,8 @@ SHOWN = (
     "line\\\\nbreak\\\\ttab \\\\x1b", "\\\\u202egnp.exe",
 )  # fmt: skip
 """How parts of them are shown, as literals of JavaScript."""
-VIEWS = ("mailboxes", "services", "streams", "letters", "running", "clients", "overview")
+VIEWS = ("mailboxes", "services", "streams", "letters", "scheduled", "scripts", "running", "clients", "overview")
+SCRIPTS = {"harm": "error('<img src=x onerror=window.harmed=1> ' .. string.rep('W', 300))"}
 
 
 class MuchTests(BrowserCase):
@@ -89,7 +91,10 @@ class HostileTests(BrowserCase):
         """Return a program with such names everywhere."""
 
         def make() -> Site:
-            site = Site()
+            site = Site(scripts=SCRIPTS)
+            site.request("harm", b"x", wait=5)
+            schedule = {"name": "x", "cron": "0 3 * * *", "service": "</script>", "subject": "\u202egnp.exe"}
+            site.ask("POST", "/api/v1/schedules", json.dumps(schedule).encode())
             for name in HOSTILE:
                 path = quote_from_bytes(name, safe="").replace(".", "%2E")
                 site.ask("POST", f"/api/v1/mailboxes/{path}?subject={path}", name)
@@ -128,10 +133,19 @@ class HostileTests(BrowserCase):
             self.js("document.querySelector('main table button.name').click()")
             self.until("document.querySelector('dialog .content')", place)
             self.press("ESCAPE")
-        self.go("letters")
-        self.until("document.querySelector('main tbody a')")
-        self.js("document.querySelector('main tbody a').click()")
+        self.go("letters?subject=harm")
+        self.click("harm", "main")
+        self.shows("stack traceback", "main")
         self.until("document.querySelector('main .content')")
+        self.go("scripts")
+        self.js("document.querySelectorAll('main details').forEach((each) => each.open = true)")
+        self.shows("<img src=x onerror", "main pre")
+        self.go("streams/" + quote_from_bytes(HOSTILE[0], safe=""))
+        self.click("Read", "main")
+        self.until("!document.querySelector('main').innerText.includes('Nobody reads it')")
+        path = quote_from_bytes(HOSTILE[0], safe="")
+        self.site.ask("POST", f"/api/v1/streams/{path}?subject={path}", HOSTILE[0])
+        self.shows("<img src=x onerror", ".records")
         self.unharmed()
 
     def unharmed(self) -> None:

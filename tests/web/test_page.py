@@ -5,6 +5,16 @@ from __future__ import annotations
 from tests.web.browser_case import AXE, CUT, VIEWS, BrowserCase
 
 WIDTHS = (400, 900, 1280, 2560)
+BUTTONS = (
+    "[...document.querySelectorAll('main :is(button:not(.name), a.button)')]"
+    ".map((each) => each.innerText.replace(/ [0-9,]+$/, ''))"
+)
+"""The texts of the buttons, without numbers."""
+OPERATED = {
+    "Pause", "Pause all services", "Purge", "Cancel", "Cancel all", "Resend", "Resend all", "Drop", "Drop all",
+    "Run now", "Close", "Send", "Send a request",
+}  # fmt: skip
+"""What the role operate may do, among others."""
 
 
 class ViewTests(BrowserCase):
@@ -62,6 +72,21 @@ class ViewTests(BrowserCase):
             self.go(view)
             self.assertEqual(self.axe("dark"), [], view)
             self.assertEqual(self.js("document.querySelectorAll('main button').length"), 0, view)
+
+    def test_roles(self) -> None:
+        """Each role has the buttons for what it may do, and no others."""
+        found = {}
+        for user in ("bob", "sue", "dan", "ann"):
+            self.browser.delete_all_cookies()
+            self.open(user=user)
+            texts = set()
+            for view in ("services/render", "scheduled", "letters", "clients", "send", "overview"):
+                self.go(view)
+                texts.update(self.js(BUTTONS))
+            found[user] = texts
+        self.assertEqual((found["bob"], found["sue"]), (set(), {"Send", "Send a request"}))
+        self.assertEqual(OPERATED - found["dan"], set())
+        self.assertEqual(found["ann"] - found["dan"], {"Drain", "Remove"})
 
     def axe(self, theme: str) -> list[object]:
         """Return what axe-core finds."""

@@ -56,7 +56,7 @@ const SLOTS = [
 function drawSlots(page, at) {
   return html`${head("Running", "The requests that the slots of this worker have taken.")}
     <div class="bar">${filter(at, "Filter by subject")}</div>
-    ${table(at, "Running requests", SLOTS, page, (one) => `${one.tracker} ${one.received}`, IDLE)}`;
+    ${table(at, "Running requests", SLOTS, page, (one) => `${one.tracker} ${one.received}`, empty("Nothing runs."))}`;
 }
 
 export const running = { title: "Running", topics: ["queues", "worker"], load, draw };
