@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import click
 
@@ -14,7 +14,7 @@ from alaska.access import AccessRules, Level, User, Verb
 from alaska.admin.text import to_text
 from alaska.broker.access import Decision, UserRights
 from alaska.commands import shown, streams
-from alaska.commands.command import Command, Entry, Group
+from alaska.commands.command import Command, Entry, Group, failed
 from alaska.commands.values import Parsed
 from alaska.config import BrokerSettings, zpl
 from alaska.config.access import read_access
@@ -101,14 +101,9 @@ def _load(path: Path) -> AccessRules | None:
     try:
         return read_access(zpl.load(path))
     except FileNotFoundError:
-        _fail(f"there is no file {path}")
+        raise failed(f"there is no file {path}; --config names the settings file of a broker", os.EX_CONFIG) from None
     except ConfigurationError as error:
-        _fail(str(error))
-
-
-def _fail(text: str) -> NoReturn:
-    streams.write_line(f"alas: {text}", sys.stderr)
-    raise SystemExit(os.EX_CONFIG)
+        raise failed(str(error), os.EX_CONFIG) from None
 
 
 def _decide(rules: AccessRules, asked: Asked) -> int:

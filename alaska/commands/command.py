@@ -22,6 +22,9 @@ SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_conte
 class Command(click.Command):
     """A command whose errors contain no arguments. ``epilog`` is printed as it is."""
 
+    takes_options_only = "it takes options only"
+    """What is said about arguments of a command that has none."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # click's own arguments
         kwargs["context_settings"] = {**SETTINGS, **(kwargs.get("context_settings") or {})}
         super().__init__(*args, **kwargs)
@@ -37,7 +40,10 @@ class Command(click.Command):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            raise without_values(error) from None
+            found = without_values(error)
+            # click's parser does not always know the command.
+            found.ctx = found.ctx or click.Context(self, parent, info_name)
+            raise found from None
 
     def format_epilog(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the lines as they are, since they are a table or commands to type."""
@@ -53,7 +59,7 @@ def without_values(error: click.UsageError) -> click.UsageError:
         command = error.ctx.command if error.ctx is not None else None
         where = error.ctx.command_path if error.ctx is not None else "alas"
         has_none = command is not None and not any(isinstance(each, click.Argument) for each in command.params)
-        what = "it takes options only" if has_none else "there are too many arguments"
+        what = getattr(command, "takes_options_only", "") if has_none else "there are too many arguments"
         if command is not None and command.name == "send":  # also what begins with an option, such as --context
             what += "; options follow the name of a command"
         return click.UsageError(f"{what}; try {where} -h", error.ctx)
@@ -139,6 +145,10 @@ def run(command: click.Command, name: str) -> int:
     except click.UsageError as error:
         streams.write_line(said(error, name), sys.stderr)
         return WRONG_COMMAND_LINE
+    except OSError as error:  # the help cannot be written
+        if isinstance(error, BrokenPipeError):
+            return 0
+        raise failed(f"the output cannot be written: {error.strerror}") from None
     except click.ClickException as error:
         streams.write_line(f"alas: {error.format_message()}", sys.stderr)
         return error.exit_code
@@ -150,5 +160,14 @@ def said(error: click.UsageError, name: str = "alas") -> str:
     path, usage = name, ""
     if error.ctx is not None:
         path, usage = error.ctx.command_path, f"{error.ctx.get_usage()}\n"
-    message = error.format_message()
-    return f"{usage}{path}: {message[:1].lower()}{message[1:].rstrip('.')}"
+    # click puts the values of a choice on lines of their own.
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        message += f"; try {path} -h"
+    return f"{usage}{path}: {message[:1].lower()}{message[1:]}"
+
+
+def failed(text: str, status: int = 1) -> SystemExit:
+    """Print an error, and return the end of the command."""
+    streams.write_line(f"alas: {text}", sys.stderr)
+    return SystemExit(status)

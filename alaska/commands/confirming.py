@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from alaska.commands import streams
+from alaska.commands.command import failed
 
 yes_option = click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask, which is done at a terminal only.")
 """The option of a command that calls :func:`confirm`."""
@@ -20,5 +20,4 @@ def confirm(question: str, is_sure: bool) -> None:
     if is_sure or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     if not click.confirm(question, err=True):
-        streams.write_line("alas: nothing is changed", sys.stderr)
-        raise SystemExit(1)
+        raise failed("nothing is changed")

@@ -12,7 +12,7 @@ import click
 import tomlkit
 
 from alaska.commands import contexts, shown, streams
-from alaska.commands.command import Command, Entry, Group
+from alaska.commands.command import Command, Entry, Group, failed
 from alaska.commands.credentials import Given
 
 _HERE = "alaska.commands.context"
@@ -50,14 +50,9 @@ def _document(*, is_changed: bool) -> Iterator[tuple[tomlkit.TOMLDocument, Path]
         if is_changed:
             contexts.save(document, file)
     except OSError as error:
-        raise _failed(f"{file} cannot be written: {error.strerror}") from None
+        raise failed(f"{file} cannot be written: {error.strerror}") from None
     except ValueError as error:
-        raise _failed(str(error)) from None
-
-
-def _failed(text: str) -> SystemExit:
-    streams.write_line(f"alas: {text}", sys.stderr)
-    return SystemExit(1)
+        raise failed(str(error)) from None
 
 
 @click.command("list", cls=Command, epilog=_EXIT_STATUSES)

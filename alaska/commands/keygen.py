@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ import click
 
 from alaska.authentication import KeyPair
 from alaska.commands import shown, streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.config.certificates import SECRET_SUFFIX
 from alaska.errors import ConfigurationError
 from alaska.names import printable
@@ -76,13 +75,14 @@ def keygen(name: str, as_json: bool) -> None:
     try:
         pair = curve.new_pair()
     except ConfigurationError as error:
-        raise _failed(str(error), os.EX_CONFIG) from None
+        raise failed(str(error), os.EX_CONFIG) from None
     try:
         write_pair(public, secret, pair)
+    except FileExistsError as error:
+        text = f"{printable(str(error.filename))} exists already, and is not overwritten; give another name"
+        raise failed(text, os.EX_CANTCREAT) from None
     except OSError as error:
-        raise _failed(
-            f"{printable(str(error.filename))} cannot be written: {error.strerror}", os.EX_CANTCREAT
-        ) from None
+        raise failed(f"{printable(str(error.filename))} cannot be written: {error.strerror}", os.EX_CANTCREAT) from None
     fields = {"public_key": pair.public, "public": str(public), "secret": str(secret)}
     streams.write_line(shown.either(fields, _ADVICE.format(pair=pair, public=public, secret=secret), as_json))
 
@@ -112,8 +112,3 @@ def _write(path: Path, text: str, mode: int) -> None:
         path.unlink()
         error.filename = str(path)
         raise
-
-
-def _failed(text: str, status: int) -> SystemExit:
-    streams.write_line(f"alas: {text}", sys.stderr)
-    return SystemExit(status)

@@ -12,10 +12,10 @@ from alaska.client import Client
 from alaska.client.delivery import Confirmation
 from alaska.client.terms import SendTerms
 from alaska.commands import lines, shown, speaking, streams
+from alaska.commands.command import failed
 from alaska.commands.connection import Connection
 from alaska.commands.letter_selection import RATE
 from alaska.commands.send_many import Bar, ManyClient, Plan, Pump
-from alaska.commands.speaking import failed
 from alaska.commands.values import one_of, whole_number
 from alaska.interfaces import Reactor
 

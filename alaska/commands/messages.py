@@ -48,6 +48,8 @@ def show(
     That is: those that workers have and did not confirm yet, those that wait, and delayed ones with the time when they
     are due. Without a SERVICE, the messages of all queues.
     """
+    if service is not None and mailbox is not None:
+        raise click.UsageError("either a SERVICE or --mailbox can be given")
     state = cast("Literal['delayed', 'waiting', 'running'] | None", one_of(**states))
 
     async def talk(broker: AdminClient) -> str | asking.Answer:
@@ -87,6 +89,12 @@ def _which_options(function: F) -> F:
     return function
 
 
+class _OfMessages(Command):
+    """A command whose options name messages."""
+
+    takes_options_only = "--position names a message by its position, which alas messages shows"
+
+
 def _check_which(which: dict[str, Any]) -> None:
     """Refuse options that do not select messages, or in two ways.
 
@@ -97,7 +105,7 @@ def _check_which(which: dict[str, Any]) -> None:
 
 
 @click.command(
-    "cancel", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexamples: alas cancel --id invoice-17\n"
+    "cancel", cls=_OfMessages, epilog=f"{asking.EXIT_STATUSES}\n\nexamples: alas cancel --id invoice-17\n"
     "          alas cancel --tracker 4f2c --service render --force",
 )  # fmt: skip
 @_which_options
@@ -120,7 +128,7 @@ def cancel(connection: Connection, force: bool, as_json: bool, **which: Any) -> 
     asking.run(connection, talk)
 
 
-@click.command("hurry", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas hurry --id invoice-17")
+@click.command("hurry", cls=_OfMessages, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas hurry --id invoice-17")
 @_which_options
 @shown.json_option
 @broker_options

@@ -8,9 +8,8 @@ from typing import Final
 import click
 
 from alaska.commands import settings, shown, streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.commands.script_tests import SUFFIX
-from alaska.commands.speaking import failed
 
 _SCRIPT: Final = """\
 -- {name}: what this service does, in a sentence.

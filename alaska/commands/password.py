@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from alaska.commands import streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.config.password_hashes import PasswordHash
 
 MOST_OCTETS: Final = 255
@@ -37,7 +37,7 @@ def password(user: str) -> None:
         )
     secret = _password()
     if not 1 <= len(secret) <= MOST_OCTETS:
-        raise _failed(f"a password has 1 to {MOST_OCTETS} octets")
+        raise failed(f"a password has 1 to {MOST_OCTETS} octets")
     streams.write(name + b"=" + bytes(PasswordHash.of(secret)) + b"\n")
 
 
@@ -48,12 +48,7 @@ def _password() -> bytes:
             return streams.read(MOST_OCTETS + 3).partition(b"\n")[0].removesuffix(b"\r")
         password, again = getpass.getpass("Password: "), getpass.getpass("Again: ")
     except (EOFError, OSError) as error:
-        raise _failed(f"the password cannot be read: {error}") from None
+        raise failed(f"the password cannot be read: {error}") from None
     if password != again:
-        raise _failed("the two passwords differ")
+        raise failed("the two passwords differ")
     return password.encode("utf-8", "surrogateescape")
-
-
-def _failed(text: str) -> SystemExit:
-    streams.write_line(f"alas: {text}", sys.stderr)
-    return SystemExit(1)

@@ -11,7 +11,7 @@ import click
 from msgspec import Struct
 
 from alaska.commands import health, shown, streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.commands.twistd_line import Line, program_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, zpl
 from alaska.config.http import HTTPSettings
@@ -67,8 +67,7 @@ def ps(as_json: bool) -> None:
     other users, it only says that the program runs. ENDPOINT is where a broker listens, or a worker connects to.
     """
     if not processes.is_available():
-        streams.write_line("alas: this system has no /proc, so its processes cannot be listed; use ps -ef", sys.stderr)
-        raise SystemExit(1)
+        raise failed("this system has no /proc, so its processes cannot be listed; use ps -ef")
     found = list(running())
     if not as_json and not found:
         streams.write_line("no broker or worker runs on this machine", sys.stderr)
@@ -112,7 +111,7 @@ def _described(process: Process, line: Line, proc: Path) -> Running:
         endpoints=list(configured.endpoints),
         http=configured.http,
         config=None if config is None else str(config),
-        pid_file=None if line.pid_file is None else str(_file(line.pid_file, folders) or line.pid_file),
+        pid_file=None if not line.pid_file else str(_file(line.pid_file, folders) or line.pid_file),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from alaska.commands import shown, streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.config import BrokerSettings, zpl
 from alaska.daemon.configuration_report import working_folder
 from alaska.errors import ConfigurationError, StoreError
@@ -60,8 +60,7 @@ def restore_backup(file: Path, store: Path | None, config: Path, check: bool, as
                 text += f"\nthe previous store is {restored.previous}"
             streams.write_line(shown.either(_fields(content, store, restored.previous), text, as_json))
     except (StoreError, ConfigurationError) as error:
-        streams.write_line(f"alas: {error}", sys.stderr)
-        raise SystemExit(1) from None
+        raise failed(str(error)) from None
     if not content.has_checksum:
         streams.write_line(f"alas: warning: {file} has no checksum: alas backup has not made it", sys.stderr)
 

@@ -12,7 +12,7 @@ import click
 
 from alaska.commands import settings, streams
 from alaska.commands import shown as printing
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.commands.trial import Bench
 from alaska.commands.values import whole_number
 from alaska.config import WorkerSettings
@@ -56,12 +56,13 @@ def run(
     """
     if script.suffix != SUFFIX:
         raise click.UsageError(f"the script is no {SUFFIX} file")
+    if not script.is_file():
+        raise failed(f"there is no file {script}")
     loaded = settings.load(config)
     try:
         content = streams.read()
     except OSError as error:
-        streams.write_line(f"alas: the standard input cannot be read: {error.strerror}", sys.stderr)
-        raise SystemExit(1) from None
+        raise failed(f"the standard input cannot be read: {error.strerror}") from None
     frames = (content, *map(os.fsencode, more))
     request = Request(
         os.fsencode(sender),

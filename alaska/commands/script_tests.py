@@ -78,14 +78,14 @@ def run_tests(
 def _run(file: Path, settings: WorkerSettings, report: Callable[[Result], None], seconds: float) -> str | None:
     """Run the tests of a file; return why that is not possible, or None."""
     script = file.with_name(file.name.removesuffix(SUFFIX) + ".lua")
-    if not file.name.endswith(SUFFIX):
-        return f"the name of a file with tests ends with {SUFFIX}"
     try:
         source = read_file(os.fsencode(file.parent), os.fsencode(file)).source
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     except AlaskaError as error:
         return str(error)
+    if not file.name.endswith(SUFFIX):
+        return f"the name of a file with tests ends with {SUFFIX}"
     if not script.exists():
         return f"there is no {script.name} beside it"
     # The test may run the script often, and waits for it.

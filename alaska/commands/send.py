@@ -28,6 +28,7 @@ from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.many_options import many_options, send_many, take_many
+from alaska.commands.speaking import LOGIN_SECONDS, Content
 from alaska.commands.term_options import term_options, terms_of
 from alaska.commands.values import MILLISECONDS, POSITIVE_MILLISECONDS
 from alaska.interfaces import INetwork, Reactor
@@ -36,8 +37,6 @@ from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
 from alaska.traces.context import TraceContext, read
 
-LOGIN_SECONDS = 5.0
-"""How long a broker that is reached may take for the login: it delays those of some addresses for up to 3 s."""
 TRACE_VARIABLES = "TRACEPARENT", "TRACESTATE"
 _EPILOG = """\
 exit status:
@@ -125,14 +124,7 @@ def send(connection: Connection, as_json: bool, **options: Any) -> None:  # noqa
         )
         return
     sent = Sent(terms=terms, **options)
-    try:
-        content = streams.read(MOST_OCTETS + 1)
-    except OSError as error:
-        streams.write_line(f"alas: nothing is sent, the standard input cannot be read: {error.strerror}", sys.stderr)
-        raise SystemExit(1) from None
-    if len(content) > MOST_OCTETS:
-        streams.write_line(f"alas: nothing is sent, the standard input has more than {MOST_OCTETS} octets", sys.stderr)
-        raise SystemExit(1)
+    (content,) = Content((), MOST_OCTETS).frames()
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from alaska.commands import streams
+from alaska.commands.command import failed
 from alaska.config import WorkerSettings, zpl
 from alaska.errors import ConfigurationError
 
@@ -31,14 +30,11 @@ def load(path: Path | None) -> WorkerSettings:
         tree = zpl.load(WorkerSettings.file if path is None else path)
     except FileNotFoundError:
         if path is not None:
-            streams.write_line(f"alas: there is no file {path}", sys.stderr)
-            raise SystemExit(1) from None
+            raise failed(f"there is no file {path}") from None
         tree = zpl.Item(zpl.ROOT)
     except ConfigurationError as error:
-        streams.write_line(f"alas: {error}", sys.stderr)
-        raise SystemExit(1) from None
+        raise failed(str(error)) from None
     try:
         return WorkerSettings.from_tree(tree, os.environ)
     except ConfigurationError as error:
-        streams.write_line(f"alas: {error}", sys.stderr)
-        raise SystemExit(1) from None
+        raise failed(str(error)) from None

@@ -16,6 +16,7 @@ from alaska import errors
 from alaska.client import Client
 from alaska.commands import streams
 from alaska.commands.advice import advised
+from alaska.commands.command import failed
 from alaska.commands.connection import Connection
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
@@ -24,6 +25,7 @@ from alaska.system.clock import run_on_monotonic_time
 
 CONNECT_SECONDS = 5.0
 LOGIN_SECONDS = 5.0
+"""How long a broker that is reached may take for the login: it delays those of some addresses for up to 3 s."""
 _INTERRUPTED = 128 + signal.SIGINT
 
 Talk = Callable[[Client, Reactor], Awaitable[int]]
@@ -125,9 +127,3 @@ class Content(NamedTuple):
         if len(content) > self.most:
             raise failed(f"nothing is sent, the standard input has more than {self.most} octets")
         return (content,)
-
-
-def failed(text: str) -> SystemExit:
-    """Print an error, and return the end of the command."""
-    streams.write_line(f"alas: {text}", sys.stderr)
-    return SystemExit(1)

@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from alaska.commands import settings, shown, streams
-from alaska.commands.command import Command
+from alaska.commands.command import Command, failed
 from alaska.commands.script_tests import FILE_SECONDS, Result, files_of, run_tests
-from alaska.commands.speaking import failed
 from alaska.commands.tap_and_junit import as_line, as_tap, junit, summary
-from alaska.commands.values import DURATION
+from alaska.commands.values import DURATION, one_of
 
 _EPILOG = """\
 exit status: 0 if all tests have passed, 1 if not, 2 for a wrong command line
@@ -44,6 +43,7 @@ def test(
     A PATH is such a file, or a directory of them (default: the scripts directory of the settings). docs/testing.md says
     what a test can do. Nothing is sent to a broker.
     """
+    one_of(tap=tap, json=as_json)
     loaded = settings.load(config)
     results: list[Result] = []
 

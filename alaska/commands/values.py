@@ -80,9 +80,14 @@ def position(text: str) -> int:
         return LIVE_ONLY
     if text == "start":
         return 0
-    if not text.isascii() or not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or int(text) > MOST_POSITION:
+    if not _is_position(text):
         raise ValueError("expected a position, which is a number, start or now")
     return int(text)
+
+
+def _is_position(text: str) -> bool:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_POSITION))
+    return is_number and int(text) <= MOST_POSITION
 
 
 class Since(float):
@@ -91,9 +96,10 @@ class Since(float):
 
 def position_or_age(text: str) -> int | Since:
     """Parse a position of a stream as :func:`position` does, or an age such as ``10m``."""
-    if text[-1:].isalpha() and text[:1].isdecimal():
-        return Since(term_texts.duration(text))
-    return position(text)
+    try:
+        return Since(term_texts.duration(text)) if text[-1:].isalpha() and text[:1].isdecimal() else position(text)
+    except ValueError:
+        raise ValueError("expected start, now, a position, which is a number, or a time such as 10m") from None
 
 
 NAME = Parsed("name", name_of)

@@ -45,7 +45,7 @@ class WrongUseTests(CommandCase):
             ("-e tcp://127.0.0.1:1 status", 2, "options follow the name of a command"),
             ("--context home request default pi", 2, "options follow the name of a command"),
             ("servces", 2, "did you mean services?"),
-            ("cancel order-17", 2, "it takes options only; try alas cancel -h"),
+            ("cancel order-17", 2, "--position names a message by its position"),
             ("pause one two", 2, "there are too many arguments; try alas pause -h"),
             ("services -u ann", 2, "must be given together"),
             ("services --password-file none -u ann", 2, "the password file none cannot be read"),

@@ -261,6 +261,33 @@ class HelpTests(CommandCase):
         )
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
+    def test_full_disk(self) -> None:
+        """A help that cannot be written is an error without a traceback."""
+        command = [sys.executable, "-m", "alaska.commands.alas", "--help"]
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                command, env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"alas: the output cannot be written: ", done.stderr)
+        self.assertNotIn(b"Traceback", done.stderr)
+
+    def test_wrong_options(self) -> None:
+        """An error of the command line is one line after the usage, and says what there is instead."""
+        for words, expected in (
+            ("services --nope", "alas services: no such option '--nope'; try alas services -h"),
+            ("services -n", "alas services: option '-n' requires an argument"),
+            ("purge", "alas purge: missing argument '{service|mailbox|stream}'. Choose from: service, mailbox, stream"),
+            ("tail st --from x", "expected start, now, a position, which is a number, or a time such as 10m"),
+            ("test --tap --json", "alas test: only one of --tap, --json can be given"),
+        ):
+            done = self.alas(*words.split())
+            usage, error = done.stderr.splitlines()
+            self.assertTrue(usage.startswith(f"Usage: alas {words.split()[0]}"), usage)
+            self.assertIn(expected, error)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+
     def test_completion(self) -> None:
         """A shell completes commands, their commands, and options; alas completion prints what it needs for that."""
         self.assertIn("services", self.completed("alas s"))

@@ -51,7 +51,9 @@ class KeygenTests(CommandCase):
             self.write(existing, "mine")
             done = self.alas("keygen", "ann")
             self.assertEqual(done.returncode, os.EX_CANTCREAT)
-            self.assertEqual(done.stderr, f"alas: {existing} cannot be written: File exists\n")
+            self.assertEqual(
+                done.stderr, f"alas: {existing} exists already, and is not overwritten; give another name\n"
+            )
             self.assertEqual([path.name for path in self.folder.glob("ann*")], [existing])
             self.assertEqual((self.folder / existing).read_text(), "mine")
             (self.folder / existing).unlink()

@@ -92,3 +92,5 @@ class MessagesTests(AskingCase):
         )
         self.assertIn("expected a number from 1", self.refused(messages.show, "--limit", "0"))
         self.assertIn("expected a position", self.refused(messages.cancel, "--position", "x"))
+        self.assertIn("--position names a message", self.refused(messages.hurry, "22"))
+        self.assertIn("either a SERVICE or --mailbox", self.refused(messages.show, "svc", "--mailbox", "box"))
