@@ -15,7 +15,7 @@ from alaska.admin.process_metrics import system_metrics
 from docs.dashboard import dashboard
 from docs.metrics_table import TABLES, with_tables
 from tests import PROJECT
-from tests.project.pages import blocks
+from tests.project.pages import blocks, pages
 
 DOCS = PROJECT / "docs"
 FAMILIES = {family.name: family for family in chain.from_iterable(TABLES.values())}
@@ -168,6 +168,20 @@ class DashboardTests(SynchronousTestCase):
             self.assertFalse(cells & places, panel["title"])
             self.assertLessEqual(at["x"] + at["w"], 24)
             places |= cells
+
+
+class TextTests(SynchronousTestCase):
+    """Metrics in the text of all pages."""
+
+    def test_names(self) -> None:
+        """Each metric, and each query, has names and labels that are exported."""
+        found = 0
+        for path in pages():
+            text = re.sub(r"^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+            for code in re.findall(r"`([^`\n]*\balaska_(?!c\b|workers\b|memory\b)\w+[^`\n]*)`", text):
+                found += 1
+                self.assertEqual([] if code in FAMILIES else faults(code), [], f"{path.name}: {code}")
+        self.assertGreater(found, 100)
 
 
 class PrometheusTests(SynchronousTestCase):
