@@ -331,12 +331,8 @@ class ClientMachine:
         self._listener.transmit(mlm.ConnectionPing())
 
     def _fail(self, command: mlm.Command | None) -> None:
-        if isinstance(command, mlm.Error):
-            self._end(refusal(command))
-        else:
-            self._end(errors.Refused(self._link_fault or "the broker refuses the connection", errors.ACCESS_REFUSED))
-
-    # Steps, and what is transmitted
+        fault = errors.Refused(self._link_fault or "the broker refuses the connection", errors.ACCESS_REFUSED)
+        self._end(refusal(command) if isinstance(command, mlm.Error) else fault)
 
     def _handle(self, event: Event, command: mlm.Command | None) -> None:
         step = _TABLE[self.state].get(event)
@@ -360,6 +356,8 @@ class ClientMachine:
             if isinstance(pending.command, mlm.ConnectionClose):
                 self.state = State.CLOSING
             self._listener.transmit(pending.command)
+            if self._outbox.wants_ping and self.state is State.OPEN:
+                self._ping(None)
 
     def _transmit_credit(self, amount: int) -> None:
         for command in credits_of(amount):

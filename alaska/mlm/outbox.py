@@ -13,6 +13,10 @@ from msgspec import Struct
 from alaska import errors
 from alaska.mlm import commands as mlm
 
+PING_WORK = 4 * 2**20
+"""After so much work for the broker, a PING has to follow: else the broker would seem to be silent meanwhile."""
+MESSAGE_WORK = 4096
+"""The work for a message besides its content: a PING follows at least each 1024 messages."""
 Sent = mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend | mlm.ConnectionClose
 
 
@@ -35,6 +39,8 @@ class Outbox:
         self._transmitted = 0
         self._pings: deque[int] = deque()
         self.proven = 0
+        # Of what was transmitted since the last PING.
+        self._work = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -58,6 +64,11 @@ class Outbox:
     def pings_in_flight(self) -> int:
         """The number of PINGs in flight."""
         return len(self._pings)
+
+    @property
+    def wants_ping(self) -> bool:
+        """Whether a PING should follow now."""
+        return self._work >= PING_WORK
 
     def has_room(self, messages: int, octets: int) -> bool:
         """Return whether the limits allow so many more messages, of so many octets in all."""
@@ -85,16 +96,18 @@ class Outbox:
             return None
         pending = self._pending[self._transmitted]
         self._transmitted += 1
+        self._work += MESSAGE_WORK + pending.octets
         return pending
 
     def restart(self) -> None:
         """Mark all messages as not transmitted, for a broker that may have none of them."""
-        self._transmitted = 0
+        self._transmitted = self._work = 0
         self._pings.clear()
 
     def pinged(self) -> None:
         """Record that a PING was transmitted."""
         self._pings.append(self.proven + self._transmitted)
+        self._work = 0
 
     def ponged(self) -> None:
         """Remove the messages that were transmitted before the oldest PING in flight, which was answered."""

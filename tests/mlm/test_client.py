@@ -209,6 +209,21 @@ class HeartbeatTests(MachineTestCase):
         self.assertEqual(self.recorder.take(), [request(1)])
 
 
+    def test_many_messages(self) -> None:
+        """PINGs are among very many messages, so that their PONGs show that the broker is not silent meanwhile."""
+        self.machine = ClientMachine(mlm.ConnectionOpen(b"me"), self.recorder, 10_000, 2**30)
+        self.open()
+        for number in range(3000):
+            self.machine.send(request(number))
+        large = mlm.ServiceSend(b"svc", b"x", b"", 0, (b"x" * 2**22,))
+        self.machine.send(large)
+        sent = self.recorder.take()
+        pings = [at for at, command in enumerate(sent) if command == PING]
+        self.assertEqual(pings, [1024, 2049, 3003])
+        self.hear(PONG)
+        self.assertEqual(self.machine.count_proven, 1024)
+
+
 class ConfirmTests(MachineTestCase):
     """Credit and confirmation."""
 
