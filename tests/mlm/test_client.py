@@ -208,7 +208,6 @@ class HeartbeatTests(MachineTestCase):
         self.hear(PONG)
         self.assertEqual(self.recorder.take(), [request(1)])
 
-
     def test_many_messages(self) -> None:
         """PINGs are among very many messages, so that their PONGs show that the broker is not silent meanwhile."""
         self.machine = ClientMachine(mlm.ConnectionOpen(b"me"), self.recorder, 10_000, 2**30)
