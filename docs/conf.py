@@ -56,7 +56,7 @@ intersphinx_mapping: dict[str, tuple[str, str | None]] = {}  # the build needs n
 
 _UP = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 _NAMED = re.compile(r"\[[\w./-]+\.md\](?=\([^)\s]+\.md(#[^)\s]*)?\))")
-_FILE = re.compile(r"^( *)<!-- file: (\S+) -->\n *```(\w+)$", re.MULTILINE)
+_FILE = re.compile(r"^( *)<!-- (?:file|settings): (\S+) -->\n *```(\w+)$", re.MULTILINE)
 _PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "generated/changes.md",
