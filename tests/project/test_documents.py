@@ -84,6 +84,21 @@ class DocumentTests(SynchronousTestCase):
                 self.assertIn(name.rstrip("/"), ENTRIES.keys() | SECTIONS, path.name)
 
 
+class MakeTests(SynchronousTestCase):
+    """The targets of the Makefile in the documents."""
+
+    def test_targets(self) -> None:
+        """Each target that a document names exists."""
+        targets = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        found = {
+            (path.name, target)
+            for path in documents()
+            for target in re.findall(r"(?:`|\$ )make ([a-z]+)\b", path.read_text(encoding="utf-8"))
+        }
+        self.assertEqual([each for each in found if each[1] not in targets], [])
+        self.assertIn(("CONTRIBUTING.md", "trial"), found)
+
+
 class ShippedTests(SynchronousTestCase):
     """Settings in the shipped files."""
 
