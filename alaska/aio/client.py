@@ -263,7 +263,7 @@ class Client(SendingClient):
 
         A mail is confirmed when the program asks for the next one, and when it closes the client, unless by an error:
         if the program ends before, the broker delivers the mail again. With ``manual``, the program confirms each with
-        :meth:`confirm`. Several tasks may iterate; each mail is for one of them.
+        :meth:`confirm`. Several tasks may iterate, each over an iterator of its own; each mail is for one of them.
 
         :raises NotConnected: the client is not connected.
         """

@@ -37,6 +37,12 @@ class Buffer:
         self._deliveries.append(delivery)
         self._added.happened()
 
+    def give_back(self, delivery: Delivery) -> None:
+        """Let the next one who asks have a delivery that was taken, and not processed."""
+        self._deliveries.appendleft(delivery)
+        self._taken -= 1
+        self._added.happened()
+
     def end(self, error: errors.ClientError | None) -> None:
         """End the iteration after the deliveries that are here: with an error, if there is one."""
         if not self._is_ended:
@@ -74,7 +80,7 @@ class Buffer:
 
 
 class Inbox:
-    """Iterates over the mail of a client; several tasks may do so, and each mail is for one of them.
+    """Iterates over the mail of a client in one task; others may have iterators, too, and each mail is for one of them.
 
     Without ``manual``, a mail is confirmed when the one after it is asked for, or when the client is closed.
     """
@@ -97,6 +103,11 @@ class Inbox:
         if not self._is_manual:
             self._given = delivery
         return delivery
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Let the next one who asks have a mail that the program has not got."""
+        self._given = None
+        self._buffer.give_back(delivery)
 
     def confirm_given(self) -> None:
         """Confirm the mail that the program has processed."""

@@ -87,7 +87,12 @@ class Tail:
         return self
 
     async def __aenter__(self) -> Tail:
-        """Begin to read: records that are sent from now on are not missed."""
+        """Begin to read: records that are sent from now on are not missed.
+
+        :raises NotConnected: the reading has ended.
+        """
+        if self._is_closed:
+            raise errors.NotConnected("the reading of the stream has ended")
         await self._begun()
         return self
 
@@ -112,6 +117,12 @@ class Tail:
             self._given = delivery
         return delivery
 
+    def give_back(self, delivery: Delivery) -> None:
+        """Let the next one who asks have a record that the program has not got."""
+        if self._buffer is not None:
+            self._given = None
+            self._buffer.give_back(delivery)
+
     def confirm(self, delivery: Delivery) -> None:
         """Tell the broker that a record, and all before it, are processed, by a reader with a name and ``manual``."""
         check_delivery(delivery)
@@ -133,6 +144,8 @@ class Tail:
                 try:
                     await connection.connect(self._timeout)
                     await connection.begin_reading(self._reading.command)
+                    if self._is_closed:
+                        raise StopAsyncIteration
                 except BaseException:
                     connection.abort()
                     raise

@@ -85,7 +85,9 @@ class ServiceRunner:
         self._loop = loop
         self._service = service
         self._tracing = tracing
-        self._runs: dict[tuple[int, bytes | int], _Run] = {}
+        self._runs: dict[tuple[int, int | Request], _Run] = {}
+        # A broker without credit delivers as many requests as there are.
+        self._slots = asyncio.Semaphore(service.concurrency)
         self._is_stopping = False
         self.ended: asyncio.Future[errors.ClientError] = loop.create_future()
         """What has ended the service, if the broker did."""
@@ -111,12 +113,12 @@ class ServiceRunner:
             self._connection.confirm_with(delivery, RETURNED)
             return
         request = Request(delivery, lambda reason: self._report(delivery, reason))
-        key = delivery.session, delivery.tracker_octets if delivery.lease is None else delivery.lease
+        key = delivery.session, request if delivery.lease is None else delivery.lease
         task = self._loop.create_task(self._serve(request))
         self._runs[key] = _Run(request, task)
         task.add_done_callback(lambda _: self._ended(key, task))
 
-    def _ended(self, key: tuple[int, bytes | int], task: asyncio.Task[None]) -> None:
+    def _ended(self, key: tuple[int, int | Request], task: asyncio.Task[None]) -> None:
         self._runs.pop(key, None)
         if not task.cancelled():
             task.exception()  # It is one that ends the program; the loop has raised it.
@@ -140,7 +142,8 @@ class ServiceRunner:
         delivery = request.delivery
         verdict, record = RETURNED, self._tracing.begin(delivery)
         try:
-            verdict = await self._verdict(request, record)
+            async with self._slots:
+                verdict = await self._verdict(request, record)
         except asyncio.CancelledError as error:
             record.end(error)
             if request.is_cancelled:

@@ -196,6 +196,8 @@ class Connection:
 
     def _check_open(self) -> None:
         if not self._is_over:
+            if self._life.closing:
+                raise errors.NotConnected("the client is being closed")
             return
         if self._life.error is not None:
             # It may be raised any number of times, and would keep the frames of all of them.

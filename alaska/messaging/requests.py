@@ -176,7 +176,7 @@ def frames_of(answer: object) -> tuple[bytes, ...] | None:
 
     None, so that there is no answer, for None.
 
-    :raises TypeError: it cannot be written as JSON.
+    :raises TypeError, ValueError: it cannot be written as JSON.
     """
     if answer is None:
         return None
@@ -184,7 +184,8 @@ def frames_of(answer: object) -> tuple[bytes, ...] | None:
         return (to_octets(answer),)
     if isinstance(answer, tuple) and all(isinstance(each, str | bytes | bytearray | memoryview) for each in answer):
         return tuple(to_octets(each) for each in answer)
-    return (json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape"),)
+    text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return (text.encode("utf-8", "surrogateescape"),)
 
 
 def check_verdict(error: errors.Verdict) -> None:

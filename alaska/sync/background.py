@@ -139,17 +139,23 @@ class Background:
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(SECONDS_TO_STOP)
 
-    def finish(self) -> None:
-        """Run ``at_exit``, and stop."""
-        if not self.is_running:
-            return
+    def begin_to_finish(self) -> concurrent.futures.Future[None] | None:
+        """Begin to run ``at_exit``; return its future, or None if the loop does not run."""
+        with suppress(NotConnected, RuntimeError):
+            return self._submit(self._at_exit())
+        return None
+
+    def finish(self, ending: concurrent.futures.Future[None]) -> None:
+        """Wait until ``at_exit`` has run, and stop."""
         with suppress(Exception):
-            self.call(self._at_exit(), SECONDS_TO_STOP)
+            ending.result(SECONDS_TO_STOP)
         self.stop()
 
 
 @atexit.register
 def finish_all() -> None:
-    """Finish all loops of this process, since the program ends."""
-    for background in list(_all):
-        background.finish()
+    """Finish all loops of this process at once, since the program ends."""
+    endings = [(background, background.begin_to_finish()) for background in list(_all)]
+    for background, ending in endings:
+        if ending is not None:
+            background.finish(ending)

@@ -3,35 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol
 
 from alaska import aio
 from alaska.messaging.delivery import Delivery
 from alaska.sync.background import Background
 
-Given = TypeVar("Given", bound="AsyncIterator[Delivery]")
+
+class _Source(Protocol):
+    """What is iterated over in the event loop."""
+
+    async def __anext__(self) -> Delivery:
+        """Return the next delivery."""
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Let the next one who asks have a delivery."""
+
+
+class _Handover:
+    """Takes one delivery in the event loop, for a thread that may be interrupted while it waits for it."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._taken: Delivery | None = None
+        self._is_abandoned = False
+
+    async def take(self, timeout: float | None) -> Delivery | None:
+        """Return the next delivery; None at the end, or if there is none in time."""
+        try:
+            if timeout is None:
+                self._taken = await self._source.__anext__()
+            else:
+                self._taken = await asyncio.wait_for(self._source.__anext__(), timeout)
+        except (StopAsyncIteration, asyncio.TimeoutError):
+            return None
+        taken = self._taken
+        if self._is_abandoned:
+            self.abandon()
+        return taken
+
+    def abandon(self) -> None:
+        """Give back what was taken, now or as soon as it is, since the thread has not got it."""
+        self._is_abandoned = True
+        if self._taken is not None:
+            taken, self._taken = self._taken, None
+            self._source.give_back(taken)
 
 
 class Waits:
     """What both iterators do: wait for the next delivery, and end after ``timeout`` seconds without one."""
 
-    def __init__(self, background: Background, source: AsyncIterator[Delivery], timeout: float | None) -> None:
+    def __init__(self, background: Background, source: _Source, timeout: float | None) -> None:
         self._background = background
         self._source = source
         self._timeout = timeout
 
     def __next__(self) -> Delivery:
         """Return the next delivery; wait for it."""
-        found = self._background.call(_next(self._source, self._timeout))
+        handover = _Handover(self._source)
+        try:
+            found = self._background.call(handover.take(self._timeout))
+        except (KeyboardInterrupt, SystemExit):  # those of signals
+            self._background.soon(handover.abandon)
+            raise
         if found is None:
             raise StopIteration
         return found
 
 
 class Inbox(Waits):
-    """Iterates over the mail of a client; several threads may do so, and each mail is for one of them."""
+    """Iterates over the mail of a client in one thread; other iterators may share it: each mail is for one of them."""
 
     def __iter__(self) -> Inbox:
         return self
@@ -67,16 +109,6 @@ class Tail(Waits):
         """End the reading; the last record that was returned counts as processed."""
         if self._background.is_running:
             self._background.call(self._tail.aclose())
-
-
-async def _next(source: AsyncIterator[Delivery], timeout: float | None) -> Delivery | None:
-    """Return the next delivery; None at the end, or if there is none in time."""
-    try:
-        if timeout is None:
-            return await source.__anext__()
-        return await asyncio.wait_for(source.__anext__(), timeout)
-    except (StopAsyncIteration, asyncio.TimeoutError):
-        return None
 
 
 async def _later(tail: aio.Tail, delivery: Delivery) -> None:

@@ -146,6 +146,8 @@ class SendQueue:
 
     async def emptied(self, seconds: float) -> int:
         """Do as :meth:`taken` for so many seconds; return how many messages are left."""
+        while self._messages and not self._is_full:
+            self._take()
         taking = asyncio.ensure_future(self.taken())
         await asyncio.wait([taking], timeout=seconds)
         taking.cancel()

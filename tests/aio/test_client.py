@@ -265,6 +265,20 @@ class InboxTests(AioCase):
             await self.end(asking)
 
     @in_loop
+    async def test_given_back(self) -> None:
+        """A mail that the program has not got is the next one again, and is not confirmed."""
+        async with self.aio("me") as client:
+            await client.mail("me", "0")
+            await client.mail("me", "1")
+            inbox = client.inbox()
+            inbox.give_back(await anext(inbox))
+            self.assertEqual([(await anext(inbox)).subject for _ in range(2)], ["0", "1"])
+            await client.mail("me", "2")
+            inbox.give_back(await anext(inbox))
+        async with self.aio("me") as client:
+            self.assertEqual((await anext(client.inbox())).subject, "2")
+
+    @in_loop
     async def test_several_tasks(self) -> None:
         """Several tasks share the mail: each mail is for one of them."""
         got: list[str] = []
@@ -390,6 +404,34 @@ class TailTests(AioCase):
         self.assertEqual(await reading, [])
 
     @in_loop
+    async def test_closed_reading(self) -> None:
+        """A reading that has ended, also while it began, has no connection, and cannot begin again."""
+        async with self.aio() as client:
+            tail = client.tail("s")
+            beginning = asyncio.ensure_future(anext(tail, None))
+            await asyncio.sleep(0)
+            await tail.aclose()
+            self.assertIsNone(await beginning)
+            await asyncio.sleep(0.1)
+            self.assertEqual(len(self.network._links), 1)
+            with self.assertRaises(errors.NotConnected):
+                await tail.__aenter__()
+
+    @in_loop
+    async def test_given_back(self) -> None:
+        """A record that the program has not got is the next one again, and is not confirmed."""
+        async with self.aio() as client:
+            async with client.tail("s", name="n", since="start") as tail:
+                await client.publish("s", "0")
+                await client.publish("s", "1")
+                tail.give_back(await anext(tail))
+                self.assertEqual([(await anext(tail)).subject for _ in range(2)], ["0", "1"])
+                await client.publish("s", "2")
+                tail.give_back(await anext(tail))
+            async with client.tail("s", name="n") as tail:
+                self.assertEqual((await anext(tail)).subject, "2")
+
+    @in_loop
     async def test_forgotten(self) -> None:
         """A reader that is not used any more is disconnected."""
         async with self.aio() as client:
@@ -441,6 +483,19 @@ class ConnectionTests(AioCase):
                 await client.connect()
         with self.assertRaises(errors.NotConnected):
             await client.publish("s", "a")
+
+    @in_loop
+    async def test_sent_while_closing(self) -> None:
+        """While a client is being closed, it takes no more messages, which would be lost."""
+        client = self.aio()
+        await client.connect()
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        self.assertTrue(client.is_open)
+        for call in (client.publish("s", "a"), client.request("s", "a"), client.track_to("s", "a"), client.flush()):
+            with self.assertRaisesRegex(errors.NotConnected, "being closed"):
+                await call
+        await closing
 
     @in_loop
     async def test_error_again(self) -> None:

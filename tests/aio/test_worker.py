@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 
 from alaska import errors
 from alaska.aio import Reject, Request, Retry, Snooze
 from alaska.aio.worker import in_thread
+from alaska.mlm import commands as mlm
+from alaska.testing import ScriptedBroker
 from tests.aio.aio_case import AioCase, in_loop
+from tests.network_case import ENDPOINT
 
 
 class ServeTests(AioCase):
@@ -32,13 +36,15 @@ class ServeTests(AioCase):
         answers = {"text": "é", "octets": b"\xff", "frames": ("a", b"b"), "json": {"a": [1, None]}, "list": ["a"]}
         worker = self.aio()
         worker.service("svc")(lambda request: answers[request.subject])
-        worker.service("wrong")(lambda request: object())
+        worker.service("wrong")(lambda request: object() if request.subject == "x" else math.nan)
         serving = await self.serving(worker)
         got = [await self.asked(subject) for subject in answers]
         self.assertEqual(got, [("é".encode(),), (b"\xff",), (b"a", b"b"), (b'{"a":[1,null]}',), (b'["a"]',)])
         async with self.aio() as client:
             with self.assertRaisesRegex(errors.Refused, "TypeError"):
                 await client.request("wrong", "x", timeout=60)
+            with self.assertRaisesRegex(errors.Refused, "ValueError"):
+                await client.request("wrong", "nan", timeout=60)
         await self.end(serving)
 
     @in_loop
@@ -191,6 +197,31 @@ class ServeTests(AioCase):
         async with self.aio() as client:
             await asyncio.gather(*(client.request("svc", str(number), timeout=60) for number in range(20)))
         self.assertEqual(most, 3)
+        await self.end(serving)
+
+    @in_loop
+    async def test_concurrency_without_credit(self) -> None:
+        """If a broker delivers more requests than it is to, no more of them are served at once; none has a lease."""
+        self.broker.stopService()
+        scripted = ScriptedBroker(self.network, ENDPOINT)
+        self.loop.call_later(0.1, lambda: scripted.send(mlm.Ok(200, b"")))
+        self.loop.call_later(0.3, lambda: scripted.send(mlm.Ok(200, b"")))
+        most, running, ended = 0, 0, 0
+
+        async def serve(_request: Request) -> None:
+            nonlocal most, running, ended
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.2)
+            running, ended = running - 1, ended + 1
+
+        worker = self.aio()
+        worker.service("svc", concurrency=2)(serve)
+        serving = await self.serving(worker)
+        scripted.send(*(mlm.ServiceDeliver(b"", b"svc", b"x", b"", (b"",)) for _ in range(5)))
+        await asyncio.sleep(1)
+        self.assertEqual((most, ended), (2, 5))
+        scripted.stop()
         await self.end(serving)
 
     @in_loop

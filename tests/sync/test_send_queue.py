@@ -66,7 +66,7 @@ class QueueTests(SyncCase):
         busy.set()
         background.call(queue.taken(), SECONDS)
         self.assertEqual(len(queue), 0)
-        background.finish()
+        background.stop()
 
     @in_thread
     def test_bounded(self) -> None:
@@ -83,7 +83,7 @@ class QueueTests(SyncCase):
             busy.set()
             sending.result(SECONDS)
         background.call(queue.taken(), SECONDS)
-        background.finish()
+        background.stop()
 
 
 class BulkTests(SyncCase):
