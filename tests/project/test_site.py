@@ -78,6 +78,24 @@ class PageTests(SynchronousTestCase):
                     compile(block.text, f"{path.name}:{block.line}", "exec")
 
 
+class CommandTests(SynchronousTestCase):
+    """The commands of alas in the text of the documents."""
+
+    def test_options(self) -> None:
+        """Each command exists, and has the options that the text gives it."""
+        context, found = click.Context(alas, info_name="alas"), 0
+        for path in documents():
+            for name, rest in re.findall(r"`alas ([a-z][a-z-]*)\b([^`\n]*)`", path.read_text(encoding="utf-8")):
+                command = alas.get_command(context, name)
+                assert command is not None, f"{path.name}: alas {name}"
+                if not isinstance(command, click.Group):
+                    known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+                    given = set(re.findall(r"(?<=\s)--[a-z-]+", rest))
+                    self.assertEqual(given - known - {"--help"}, set(), f"{path.name}: alas {name}{rest}")
+                    found += 1
+        self.assertGreater(found, 50)
+
+
 class GeneratedTests(SynchronousTestCase):
     """The pages that are made of code."""
 
