@@ -85,7 +85,7 @@ BROKER: Mapping[str, Operation] = _table(
         "readers", _V, requests.ReaderQuery, _P[stream_snapshots.Reader], "The readers of streams, and their lag."
     ),
     Operation("clients", _V, requests.ClientQuery, _P[snapshots.Client], "The clients that are connected."),
-    Operation("workers", _V, Query, _P[snapshots.Worker], "The workers that report to this broker."),
+    Operation("workers", _V, requests.WorkerQuery, _P[snapshots.Worker], "The workers that report to this broker."),
     Operation("scripts", _V, requests.ScriptQuery, _P[snapshots.Script], "The scripts of these workers, added up."),
     Operation("store", _V, Nothing, snapshots.StoreState, "The broker's store."),
     Operation("limits", _V, Nothing, snapshots.Limits, "The limits, and how much of them is used."),

@@ -65,6 +65,12 @@ class ClientQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sort: Literal["", "unconfirmed"] = ""  # type: ignore[assignment]
 
 
+class WorkerQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which workers; ``seconds`` is how long they have been running."""
+
+    sort: Literal["", "running", "queued", "succeeded", "failed", "memory", "seconds"] = ""  # type: ignore[assignment]
+
+
 class StreamQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which streams."""
 
@@ -178,11 +184,24 @@ class Cancel(OneMessage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     force: bool = False
 
 
-class MessageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of messages: those of one service or mailbox, and those in one state, where these are given."""
+class Messages(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages: those that have all that is given.
+
+    - ``service`` or ``mailbox``: where the message is.
+    - ``subject``, ``sender``: what it has.
+    - ``match``: a text that the subject has to contain; with ``^`` in front, to begin with.
+    """
 
     service: Name | None = None
     mailbox: Name | None = None
+    subject: Name | None = None
+    sender: Name | None = None
+    match: Name = ""
+
+
+class MessageQuery(Messages, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of messages, of those in one state if it is given."""
+
     state: Literal["running", "waiting", "delayed"] | None = None
     after: Name = ""
     limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
@@ -196,13 +215,10 @@ class OneOfQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mailbox: Name | None = None
 
 
-class SomeMessages(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The messages in one state, of one service or mailbox where it is given, and with a subject where that is."""
+class SomeMessages(Messages, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The messages in one state with which something is to be done."""
 
     state: Literal["running", "waiting", "delayed"]
-    service: Name | None = None
-    mailbox: Name | None = None
-    subject: Name | None = None
     force: bool = False
 
 

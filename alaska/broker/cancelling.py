@@ -11,7 +11,7 @@ from itertools import chain
 
 from alaska import errors
 from alaska.admin import requests
-from alaska.admin.pages import Work
+from alaska.admin.pages import Work, matcher
 from alaska.admin.snapshots import Done
 from alaska.admin.text import to_name
 from alaska.broker.broker_state import BrokerState
@@ -66,13 +66,12 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
 
 
 def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
-    """Cancel all messages that are in a state at present, of a queue or of all."""
-    queue = named_queue(some.service, some.mailbox)
-    subject = None if some.subject is None else to_name(some.subject)
+    """Cancel the messages that are in a state at present, and match a filter."""
+    queue, is_chosen = chosen(some)
     cancelled, count, is_done, untold = state.queues.cancelled, 0, True, 0
 
     def wanted(message: Message) -> bool:
-        return queue in (None, message.queue) and subject in (None, message.subject) and message not in cancelled
+        return is_chosen(message) and message not in cancelled
 
     def end(message: Message) -> bool:
         nonlocal count
@@ -213,6 +212,21 @@ def _meaning(which: requests.OneMessage) -> tuple[QueueName | None, Matches]:
     if which.id is not None:
         return queue, lambda message: id_of(message) == name and queue in (None, message.queue)
     return queue, lambda message: name in (message.tracker, message.sent_as) and queue in (None, message.queue)
+
+
+def chosen(some: requests.Messages) -> tuple[QueueName | None, Matches]:
+    """Return the queue in which the messages are, if it is named, and which messages are meant.
+
+    :raises OperationFailed: the request does not say that.
+    """
+    queue, match = named_queue(some.service, some.mailbox), matcher(some.match)
+    subject, sender = (None if each is None else to_name(each) for each in (some.subject, some.sender))
+
+    def is_chosen(message: Message) -> bool:
+        has_names = subject in (None, message.subject) and sender in (None, message.sender)
+        return queue in (None, message.queue) and has_names and (match is None or match(message.subject))
+
+    return queue, is_chosen
 
 
 def id_of(message: Message) -> bytes:

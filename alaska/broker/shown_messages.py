@@ -15,14 +15,16 @@ from alaska.admin.pages import PAGE_OCTETS, Key, Work, read_key, write_key
 from alaska.admin.requests import MessageQuery
 from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
-from alaska.broker.cancelling import named_queue
+from alaska.broker.cancelling import Matches, chosen
 from alaska.broker.clients import Client, Lease
-from alaska.broker.searching import MOST_WAITS, Held, unconfirmed
+from alaska.broker.searching import MOST_WAITS, Held, unconfirmed, visit_part
 from alaska.broker.terms import priority_of
 from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, name_of, part_of, rank_of
 from alaska.mlm.properties import to_octets
 
 READ_PER_TURN = 200
+MOST_SEARCHED = 200_000
+"""With a filter, so many messages are looked at to count them, or for one page."""
 PARTS_PER_TURN = 2000
 """The number of parts of queues, one for each priority, that one turn looks at."""
 STATES = ("running", "waiting", "delayed")
@@ -38,13 +40,17 @@ def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.
 
     :raises OperationFailed: the query is not valid.
     """
-    queue = named_queue(query.service, query.mailbox)
+    queue, is_chosen = chosen(query)
+    is_filtered = bool(query.match) or query.subject is not None or query.sender is not None
     after = read_key(query.after, _SHAPE)
     items: Items = {}
     room = _Room(query.limit)
-    total = yield from _total(state, queue, query.state)
+    if is_filtered:
+        total = yield from _count(state, queue, query.state, is_chosen)
+    else:
+        total = yield from _total(state, queue, query.state)
     if query.state in (None, "running"):
-        held = yield from unconfirmed(state, lambda message: queue in (None, message.queue))
+        held = yield from unconfirmed(state, is_chosen)
         total += len(held)
         if after is None or after[0] == 0:
             _add_running(state, items, held, after, room, time)
@@ -56,8 +62,8 @@ def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.
         key = _key_of(part)
         if after is None or key >= after[:4]:
             position = after[4] if after is not None and key == after[:4] else 0
-            yield from _add_waiting(state, items, part, position, room, time)
-    upto = next(reversed(items), None) if room.is_full else None
+            yield from _add_waiting(state, items, part, position, room, time, is_chosen if is_filtered else None)
+    upto = room.upto if room.is_full else None
     return shown.Page(items=list(items.values()), total=total, next=None if upto is None else write_key(upto))
 
 
@@ -66,7 +72,9 @@ class _Room:
 
     def __init__(self, limit: int) -> None:
         self.left = limit
-        self._octets = 0
+        self.upto: Key | None = None
+        """The key of what was added, or passed, last."""
+        self._octets = self._passed = 0
 
     @property
     def is_full(self) -> bool:
@@ -76,10 +84,17 @@ class _Room:
     def add(self, items: Items, key: Key, item: message_snapshots.Message) -> None:
         """Add an item."""
         items[key] = item
+        self.upto = key
         self.left -= 1
         self._octets += len(msgspec.json.encode(item))
         if self._octets > PAGE_OCTETS:
             self.left = 0
+
+    def pass_over(self, key: Key) -> None:
+        """Count an item that is not wanted; of too many, the page ends, and the next one continues."""
+        self._passed += 1
+        if self._passed >= MOST_SEARCHED:
+            self.upto, self.left = key, 0
 
 
 def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> Generator[None, None, int]:
@@ -95,6 +110,30 @@ def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> G
         total += each.waiting if wanted in (None, "waiting") else 0
         total += each.delayed if wanted in (None, "delayed") else 0
     return total
+
+
+def _count(
+    state: BrokerState, queue: QueueName | None, wanted: str | None, is_chosen: Matches
+) -> Generator[None, None, int]:
+    """Return how many messages that wait or are delayed match a filter; only the first ones are looked at."""
+    count = looked = 0
+    running: set[int] = set()
+
+    def visit(message: Message) -> bool:
+        nonlocal count, looked
+        looked += 1
+        count += message.position not in running and is_chosen(message)
+        return looked >= MOST_SEARCHED
+
+    for at, part in enumerate(_in_order(state, queue, wanted)):
+        if at and not at % PARTS_PER_TURN:
+            yield
+        if looked >= MOST_SEARCHED:
+            break
+        rank, found = rank_of(part), state.queues.table.get(name_of(part))
+        running = set() if found is None or rank == DELAYED else found.part(rank).positions_in_flight()
+        yield from visit_part(state, part, visit, 0, READ_PER_TURN)
+    return count
 
 
 def _in_order(state: BrokerState, queue: QueueName | None, wanted: str | None) -> Iterator[PartName]:
@@ -134,9 +173,9 @@ def _add_running(
 
 
 def _add_waiting(
-    state: BrokerState, items: Items, part: PartName, position: int, room: _Room, time: Time
+    state: BrokerState, items: Items, part: PartName, position: int, room: _Room, time: Time, is_chosen: Matches | None
 ) -> Generator[None, None, None]:
-    """Add the messages of a part of a queue after a position."""
+    """Add the messages of a part of a queue after a position, those that match a filter if there is one."""
     store, rank, waits = state.store, rank_of(part), 0
     while not room.is_full and waits < MOST_WAITS and (queue := state.queues.table.get(name_of(part))) is not None:
         if not queue.size_of(rank):
@@ -145,12 +184,17 @@ def _add_waiting(
             # What is in memory may not be in the store; it stays there only if a consumer is ready.
             queue.part(rank).leave_in_store()
         in_flight = set() if rank == DELAYED else queue.part(rank).positions_in_flight()
-        page = store.waiting(part, position, min(READ_PER_TURN, room.left + len(in_flight)))
+        most = READ_PER_TURN if is_chosen is not None else min(READ_PER_TURN, room.left + len(in_flight))
+        page = store.waiting(part, position, most)
         for message in page:
             if room.is_full:
                 return
             position = message.position
-            if position not in in_flight:
+            if position in in_flight:
+                continue
+            if is_chosen is not None and not is_chosen(message):
+                room.pass_over((*_key_of(part), position))
+            else:
                 room.add(items, (*_key_of(part), position), shown_waiting(message, time))
         if page.upto is None:
             return

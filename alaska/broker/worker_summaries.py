@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from alaska.admin.pages import Key, Work, matcher, page_of
-from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query, ScriptQuery
+from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query, ScriptQuery, WorkerQuery
 from alaska.admin.script_pages import page_of_scripts
-from alaska.admin.snapshots import Page, Script, Summary, Worker
+from alaska.admin.snapshots import Page, Script, Summary, Worker, WorkerOverview
 from alaska.admin.text import UNREADABLE, to_name
 from alaska.admin.warnings import MOST_NAMED
 from alaska.broker.clients import Client, Clients
@@ -25,6 +25,15 @@ MIN_SECONDS = 0.5
 MOST_REASONS = 32
 """The maximum number of different reasons of errors of a script."""
 MOST_NUMBER = 2**53
+_NUMBERS: Mapping[str, Callable[[WorkerOverview], float]] = {
+    "running": lambda worker: worker.slots.running,
+    "queued": lambda worker: worker.slots.queued,
+    "succeeded": lambda worker: worker.succeeded,
+    "failed": lambda worker: worker.failed,
+    "memory": lambda worker: worker.slots.memory,
+    "seconds": lambda worker: worker.time - worker.started,
+}
+"""What workers are sorted by, the largest first."""
 _DECODER = msgspec.json.Decoder(Summary)
 
 
@@ -81,7 +90,7 @@ class WorkerSummaries:
             del self._known[number]
             self._broken.pop(number, None)
 
-    def page(self, query: Query, time: Callable[[float], float]) -> Work[Page[Worker]]:
+    def page(self, query: WorkerQuery, time: Callable[[float], float]) -> Work[Page[Worker]]:
         """Return a page of the workers; ``time`` converts the broker's time."""
         self._forget()
         matches = matcher(query.match)
@@ -91,14 +100,19 @@ class WorkerSummaries:
             return client is not None and (matches is None or matches(client.address))
 
         def show(key: Key) -> Worker | None:
-            known = self._known.get(key[0])
+            number = key[-1]
+            known = self._known.get(number)
             if known is None:
                 return None
             told_at, summary = known
-            return Worker(client=key[0], told=time(told_at), overview=summary.overview, progress=summary.progress)
+            return Worker(client=number, told=time(told_at), overview=summary.overview, progress=summary.progress)
 
-        keys: list[Key] = [(number,) for number in self._known if is_wanted(number)]
-        return (yield from page_of(keys, query, (int,), show))
+        page, wanted = Query(after=query.after, limit=query.limit), list(filter(is_wanted, self._known))
+        value = _NUMBERS.get(query.sort)
+        if value is None:
+            return (yield from page_of([(number,) for number in wanted], page, (int,), show))
+        keys: list[Key] = [(-_whole(value(self._known[number][1].overview)), number) for number in wanted]
+        return (yield from page_of(keys, page, (int, int), show))
 
     def scripts(self, query: ScriptQuery) -> Work[Page[Script]]:
         """Return a page of the scripts of all workers, added up by name."""
@@ -117,6 +131,11 @@ class WorkerSummaries:
                     elif len(sums) < 10 * MOST_SCRIPTS:
                         sums[name] = script
         return (yield from page_of_scripts(sums, query))
+
+
+def _whole(value: float) -> int:
+    """Return a number that a worker has told as a whole one, of limited size."""
+    return round(min(max(value, 0.0), MOST_NUMBER))
 
 
 def _is_plausible(script: Script) -> bool:

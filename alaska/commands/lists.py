@@ -108,7 +108,7 @@ LISTS = (
         "no client is connected", "Show the clients that are connected.",
     ),
     List(
-        "workers", requests.Query, snapshots.Worker,
+        "workers", requests.WorkerQuery, snapshots.Worker,
         ("ADDRESS", "SERVICE", "HOST", ">PID", "VERSION", ">UP", ">BUSY", ">EXECUTED", ">FAILED", "STATE"), _worker,
         "no worker reports to this broker", "Show the workers that report to the broker.",
     ),

@@ -37,11 +37,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.option("--delayed", is_flag=True, help="Only what is delayed.")
 @click.option("--waiting", is_flag=True, help="Only what is waiting.")
 @click.option("--running", is_flag=True, help="Only what is running.")
+@click.option("--match", metavar="TEXT", default="", help="Only those whose subject has it, or with ^TEXT begins so.")
+@click.option("--sender", metavar="NAME", type=NAME, help="Only those that this client has sent.")
 @click.option("--limit", type=whole_number(1, MOST_SHOWN), default=100, metavar="N", help="How many at most (100).")
 @shown.json_option
 @broker_options
 def show(
-    connection: Connection, service: str | None, mailbox: str | None, limit: int, as_json: bool, **states: bool
+    connection: Connection,
+    service: str | None,
+    mailbox: str | None,
+    match: str,
+    sender: str | None,
+    limit: int,
+    as_json: bool,
+    **states: bool,
 ) -> None:
     """List messages.
 
@@ -58,8 +67,9 @@ def show(
         total = 0
         while after is not None and len(found) < limit:
             query = MessageQuery(
-                service=service, mailbox=mailbox, state=state, after=after, limit=min(MOST_ITEMS, limit - len(found))
-            )
+                service=service, mailbox=mailbox, state=state, match=match, sender=sender, after=after,
+                limit=min(MOST_ITEMS, limit - len(found)),
+            )  # fmt: skip
             page = await broker.ask("messages", query, Page[Message], asking.ANSWER_SECONDS)
             found += page.items
             after, total = page.next, page.total

@@ -4,10 +4,10 @@ import { html, nothing } from "./vendor/lit-html.js";
 import { get, post } from "./api.js";
 import { app, may } from "./app.js";
 import { content } from "./content.js";
-import { act, confirmed, dialog, notice, redrawDialog } from "./dialog.js";
+import { act, confirmed, dialog, notice } from "./dialog.js";
 import { NONE, count, many, octets, oneLine, percent } from "./format.js";
-import { badge, facts, link, name, since, time } from "./parts.js";
-import { table } from "./table.js";
+import { badge, button, facts, filter, link, name, since, time } from "./parts.js";
+import { pageArgs, table } from "./table.js";
 
 /** So many are cancelled without typing their number. */
 const FEW = 100;
@@ -107,30 +107,32 @@ export async function look(one) {
     <p class="buttons"><button autofocus @click=${() => close(null)}>Close</button></p>`, "wide");
 }
 
-/** Cancel all messages of a queue, or of all, that are in a state. */
-export async function cancelAll(state, queue, total) {
-  const what = { running: "run", waiting: "wait", delayed: "are scheduled" }[state];
-  const chosen = await which(`Cancel ${many(total, "message")} that ${what}?`, total);
-  if (chosen === null) return;
-  await act(() => post("api/v1/cancel-messages", { state, subject: chosen.subject, ...queue }), (done) => `${many(done.count, "message")} cancelled.`);
-  app.reload();
+/** Return the arguments for a list of messages in the address: its filter, and its page. */
+export function listArgs(at) {
+  return pageArgs({ args: { ...at.args, sort: "" } }, "sender");
 }
 
-/** Ask which of the messages are meant; return null for none, else the subject that they have, if it is given. */
-function which(title, total) {
-  const words = String(total);
-  const given = { subject: "", typed: "" };
-  const isSure = () => given.subject !== "" || total <= FEW || given.typed === words;
-  const set = (key) => (event) => {
-    given[key] = event.target.value;
-    redrawDialog();
-  };
-  const body = (close) => html`
-    <form method="dialog" @submit=${(event) => (event.preventDefault(), isSure() && close({ subject: given.subject }))}>
-      <p>Their senders are told. This cannot be undone.</p>
-      <label class="field">Only those with the subject <input name="subject" autofocus autocomplete="off" placeholder="any" @input=${set("subject")}></label>
-      ${total > FEW && !given.subject ? html`<label class="field"><span>Type <b>${words}</b> to cancel all</span> <input name="sure" autocomplete="off" @input=${set("typed")}></label>` : nothing}
-      <p class="buttons"><button type="button" @click=${() => close(null)}>Cancel</button><button class="danger" ?disabled=${!isSure()}>Cancel them</button></p>
-    </form>`;
-  return dialog(title, body);
+/** The fields that filter a list of messages. */
+export function filters(at) {
+  return html`${filter(at, "Filter by subject")}${filter(at, "Sent by", "sender")}`;
+}
+
+/** A button that cancels all messages of a list, as it is filtered. */
+export function cancelAll(at, state, queue, total, force = false) {
+  const { match, sender } = at.args;
+  const matching = match || sender ? "matching " : "all ";
+  return total ? button(`Cancel ${matching}${count(total)}`, "operate", () => cancelList(state, { ...queue, match, sender, force }, total), "danger") : nothing;
+}
+
+async function cancelList(state, which, total) {
+  const filtered = which.match || which.sender;
+  const verb = { running: "run", waiting: "wait", delayed: "are scheduled" }[state];
+  const said = [which.match && `whose subject has “${which.match}”`, which.sender && `sent by “${which.sender}”`].filter(Boolean).join(" and ");
+  const chosen = filtered ? `Only those ${said}.` : "To cancel only some, filter the list first.";
+  const text = `${chosen} Their senders are told. This cannot be undone.`;
+  const words = total > FEW ? String(total) : "";
+  if (!(await confirmed(`Cancel ${many(total, "message")} that ${verb}?`, text, "Cancel them", words))) return;
+  const given = Object.fromEntries(Object.entries(which).filter(([, value]) => value));
+  await act(() => post("api/v1/cancel-messages", { state, ...given }), (done) => `${many(done.count, "message")} cancelled.`);
+  app.reload();
 }

@@ -12,7 +12,7 @@ import { to, withArgs } from "./router.js";
  * `number` if it is aligned as one. `page` is a page of the API, or has `items` only. `key(row)` identifies a row.
  */
 export function table(at, caption, columns, page, key, none) {
-  if (!page.items.length && !at.args.after) return at.args.match ? nothingMatches(at) : none;
+  if (!page.items.length && !at.args.after) return at.args.match || at.args.sender ? nothingMatches(at) : none;
   return html`
     <div class="scroll"><table role="table">
       <caption class="unseen">${caption}</caption>
@@ -60,8 +60,8 @@ function pager(at, page) {
 }
 
 function nothingMatches(at) {
-  return html`<div class="empty"><p class="empty-title">Nothing matches “${at.args.match}”.</p>
-    <p><a href=${withArgs(at, { match: "" })}>Show everything</a></p></div>`;
+  return html`<div class="empty"><p class="empty-title">Nothing matches “${[at.args.match, at.args.sender].filter(Boolean).join("” and “")}”.</p>
+    <p><a href=${withArgs(at, { match: "", sender: "" })}>Show everything</a></p></div>`;
 }
 
 /** Return the arguments for a page of a list in the address, of which only these are meant for it. */

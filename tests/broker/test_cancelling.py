@@ -69,6 +69,48 @@ class MessagesCase(AdministrationCase):
         return [(each["state"], each["subject"]) for each in self.ask("messages", **query)["items"]]
 
 
+class FilteredTests(MessagesCase):
+    """Lists of messages with a filter."""
+
+    def pages(self, **query: object) -> tuple[list[str], list[int], list[int]]:
+        """Return the trackers on all pages, the length of each, and the total that each has."""
+        found: list[str] = []
+        lengths, totals, after = [], [], ""
+        while after is not None:
+            page = self.ask("messages", after=after, **query)
+            found += [each["tracker"] for each in page["items"]]
+            lengths.append(len(page["items"]))
+            totals.append(page["total"])
+            after = page["next"]
+        return found, lengths, totals
+
+    def fill(self, *_: bytes) -> None:
+        """Let requests wait, of which every other one has the subject b; two run."""
+        for number in range(10):
+            self.do("s", request(b"b" if number % 2 else b"a", b"%d" % number))
+        self.open_with("w", credit=2)
+        self.do("w", OFFER)
+
+    def test_pages(self) -> None:
+        """A page has as many as it may, and says how many there are in all, of those that match."""
+        self.fill()
+        self.assertEqual(self.pages(match="b", limit=2), (["1", "3", "5", "7", "9"], [2, 2, 1], [5, 5, 5]))
+        self.assertEqual(self.pages(match="b", state="waiting")[0], ["3", "5", "7", "9"])
+        self.assertEqual(self.pages(match="b", state="running"), (["1"], [1], [1]))
+
+    def test_long(self) -> None:
+        """If very many do not match, a page ends before it is full, and the next one continues."""
+        self.fill()
+        self.patch(shown_messages, "MOST_SEARCHED", 3)
+        found, lengths, totals = self.pages(match="b", state="waiting")
+        self.assertEqual((found, len(lengths)), (["3", "5", "7", "9"], 2))
+        self.assertLess(max(totals), 4)
+
+
+class FilteredInFileTests(InFile, FilteredTests):
+    """The same with a store in a file."""
+
+
 class CancelTests(MessagesCase):
     """What becomes of cancelled messages."""
 

@@ -111,6 +111,19 @@ class CancelSomeTests(MessagesCase):
         self.assertEqual(self.ask("cancel-messages", state="waiting", subject="b")["count"], 1)
         self.assertEqual([each[:2] for each in self.outcomes()], [(b"t2", 410)])
 
+    def test_filter(self) -> None:
+        """What a list is filtered by selects what is cancelled: a part of the subject, its beginning, the sender."""
+        self.open_with("r")
+        self.do("s", request(b"render a", b"t1"), request(b"a render", b"t2"), delayed(b"render", b"t3"))
+        self.do("r", request(b"render a", b"t4"))
+        found = [
+            [each["tracker"] for each in self.ask("messages", state="waiting", **which)["items"]]
+            for which in ({"match": "render"}, {"match": "^render"}, {"sender": "r"}, {"subject": "a render"})
+        ]
+        self.assertEqual(found, [["t1", "t2", "t4"], ["t1", "t4"], ["t4"], ["t2"]])
+        self.assertEqual(self.ask("cancel-messages", state="waiting", match="^render", sender="s")["count"], 1)
+        self.assertEqual([each[:2] for each in self.outcomes()], [(b"t1", 410)])
+
     def test_running(self) -> None:
         """Workers are told of those that they have, once."""
         self.do("s", request(b"a", b"t1"))

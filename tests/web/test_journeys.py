@@ -117,6 +117,29 @@ class JourneyTests(BrowserCase):
         self.go("overview")
         self.shows("Scripts that do not compile: broken, unborn", "main")
 
+    def test_filtered(self) -> None:
+        """A list of messages is filtered by subject and sender, and what matches is cancelled as one."""
+        for number in range(4):
+            self.site.request(f"doomed {number % 2}", service="render")
+        self.open("services/render?match=doomed+1", user="dan")
+        self.shows("2 of 2", "main .pager")
+        self.click("Cancel matching 2")
+        self.shows("Only those whose subject has “doomed 1”.", "dialog")
+        self.click("Cancel them", "dialog")
+        self.shows("2 messages cancelled", ".notices")
+        self.shows("Nothing matches “doomed 1”", "main")
+        self.go("services/render?match=doomed&sender=nobody")
+        self.shows("Nothing matches “doomed” and “nobody”", "main")
+        self.click("Show everything")
+        self.shows("doomed 0", "main table")
+
+    def test_workers_sorted(self) -> None:
+        """The list of workers can be sorted."""
+        self.open("workers")
+        self.click("Memory")
+        self.until("document.querySelector('main th[aria-sort=descending]')?.innerText.includes('Memory')")
+        self.assertIn("sort=memory", self.js("location.hash"))
+
     def test_stream(self) -> None:
         """A look into a stream shows its records as they come."""
         self.open("streams/news")

@@ -5,7 +5,7 @@ import { get, post } from "../api.js";
 import { app, may } from "../app.js";
 import { act, confirmed } from "../dialog.js";
 import { count, many, octets } from "../format.js";
-import { cancelAll, messages } from "../messages.js";
+import { cancelAll, filters, listArgs, messages } from "../messages.js";
 import { badge, button, empty, filter, head, link, needs, since, tile } from "../parts.js";
 import { to } from "../router.js";
 import { pageArgs, table } from "../table.js";
@@ -24,7 +24,7 @@ async function load(at, signal) {
   const [mailbox] = at.parts;
   const [found, listed] = await Promise.all([
     get("api/v1/mailboxes", { match: `^${mailbox}`, limit: 1 }, signal),
-    may("operate") ? get("api/v1/messages", { mailbox, state: "waiting", limit: at.args.limit, after: at.args.after }, signal) : null,
+    may("operate") ? get("api/v1/messages", { mailbox, state: "waiting", ...listArgs(at) }, signal) : null,
   ]);
   return { one: found.items.find((each) => each.name === mailbox) ?? null, listed };
 }
@@ -50,7 +50,7 @@ function drawOne({ one, listed }, at) {
       ${tile("Oldest", since(one.oldest))}
     </dl>` : nothing}
     <section class="block"><div class="bar"><h2>Mail that waits</h2>
-      ${listed?.total ? button(`Cancel all ${count(listed.total)}`, "operate", () => cancelAll("waiting", { mailbox }, listed.total), "danger") : nothing}</div>
+      ${listed ? html`${filters(at)}${cancelAll(at, "waiting", { mailbox }, listed.total)}` : nothing}</div>
       ${listed ? messages(at, "waiting", listed, none, true) : needs("operate", "The mail of others")}</section>`;
 }
 

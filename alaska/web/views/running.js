@@ -4,8 +4,8 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { app, may, pathOf } from "../app.js";
 import { NONE, count, many, octets, oneLine } from "../format.js";
-import { cancelAll, messages } from "../messages.js";
-import { button, empty, filter, head, name, needs, since } from "../parts.js";
+import { cancelAll, filters, listArgs, messages } from "../messages.js";
+import { empty, filter, head, name, needs, since } from "../parts.js";
 import { pageArgs, table } from "../table.js";
 
 const MOST_WORKERS = 500;
@@ -15,7 +15,7 @@ async function load(at, signal) {
   if (pathOf("broker") === undefined) return { slots: await get("api/v1/worker/running", pageArgs(at), signal) };
   const workers = get("api/v1/workers", { limit: MOST_WORKERS }, signal);
   if (!may("operate")) return { workers: await workers };
-  const query = { state: "running", service: at.args.service, limit: at.args.limit, after: at.args.after };
+  const query = { state: "running", service: at.args.service, ...listArgs(at) };
   const [page, told] = await Promise.all([get("api/v1/messages", query, signal), workers]);
   const limits = new Map(told.items.map(({ overview }) => [overview.address, overview.time_limit]));
   return { page: { ...page, items: page.items.map((one) => ({ ...one, limit: limits.get(one.client) })) } };
@@ -25,11 +25,10 @@ function draw(data, at) {
   if (data.slots) return drawSlots(data.slots, at);
   if (!data.page) return drawProgress(data.workers);
   const service = at.args.service;
-  const actions = data.page.total
-    ? button(`Cancel all ${count(data.page.total)}`, "operate", () => cancelAll("running", { service, force: true }, data.page.total), "danger")
-    : nothing;
+  const actions = cancelAll(at, "running", { service }, data.page.total, true);
   return html`
     ${head("Running", "The longest first within each queue; a script is ended at its limit.", actions)}
+    <div class="bar">${filters(at)}</div>
     ${messages(at, "running", data.page, IDLE)}`;
 }
 

@@ -4,13 +4,13 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get, post } from "../api.js";
 import { app, may } from "../app.js";
 import { act, confirmed } from "../dialog.js";
-import { clock, count } from "../format.js";
-import { cancelAll, messages } from "../messages.js";
+import { clock } from "../format.js";
+import { cancelAll, filters, listArgs, messages } from "../messages.js";
 import { badge, button, command, empty, head, link, name, needs, time } from "../parts.js";
 import { table } from "../table.js";
 
 async function load(at, signal) {
-  const delayed = may("operate") ? get("api/v1/messages", { state: "delayed", limit: at.args.limit, after: at.args.after }, signal) : null;
+  const delayed = may("operate") ? get("api/v1/messages", { state: "delayed", ...listArgs(at) }, signal) : null;
   const [page, schedules] = await Promise.all([delayed, get("api/v1/schedules", { next: 3, limit: 500 }, signal)]);
   return { page, schedules };
 }
@@ -48,7 +48,7 @@ function draw({ page, schedules }, at) {
   return html`
     ${head("Scheduled", "Messages that are not due yet, and schedules that make requests.")}
     <section class="block"><div class="bar"><h2>Delayed messages</h2>
-      ${page?.total ? button(`Cancel all ${count(page.total)}`, "operate", () => cancelAll("delayed", {}, page.total), "danger") : nothing}</div>
+      ${page ? html`${filters(at)}${cancelAll(at, "delayed", {}, page.total)}` : nothing}</div>
       ${page ? messages(at, "delayed", page, none) : needs("operate", "The messages of others")}</section>
     <section class="block"><h2>Schedules</h2>
       ${table({ ...at, args: {} }, "Schedules", COLUMNS, { items: schedules.items }, (one) => one.name, noSchedules)}</section>`;

@@ -6,7 +6,7 @@ import { app, may } from "../app.js";
 import { act, confirmed } from "../dialog.js";
 import { NONE, count, duration, many, octets, percent, rate } from "../format.js";
 import { charts, loadHistory } from "../history.js";
-import { cancelAll, messages } from "../messages.js";
+import { cancelAll, filters, listArgs, messages } from "../messages.js";
 import { badge, button, command, empty, facts, filter, head, link, name, needs, since, tabs, tile } from "../parts.js";
 import { to } from "../router.js";
 import { pageArgs, table } from "../table.js";
@@ -61,7 +61,7 @@ async function load(at, signal) {
   const [found, history, listed] = await Promise.all([
     get("api/v1/services", { match: `^${service}`, limit: 1 }, signal),
     loadHistory(at, signal, service),
-    may("operate") ? get("api/v1/messages", { service, state, limit: at.args.limit, after: at.args.after }, signal) : null,
+    may("operate") ? get("api/v1/messages", { service, state, ...listArgs(at) }, signal) : null,
   ]);
   return { one: found.items.find((each) => each.name === service) ?? null, history, listed };
 }
@@ -138,7 +138,7 @@ function listed(page, at, service) {
   const each = STATES.map(([key, text]) => [to("services", at.parts, { span: at.args.span, state: key === "waiting" ? "" : key }), text, key === state]);
   const verb = STATES.find(([key]) => key === state)[2];
   return html`<section class="block"><div class="bar"><h2>Requests</h2>${tabs("State of the requests", each)}
-      ${page?.total ? button(`Cancel all ${count(page.total)}`, "operate", () => cancelAll(state, { service }, page.total), "danger") : nothing}</div>
+      ${page ? html`${filters(at)}${cancelAll(at, state, { service }, page.total)}` : nothing}</div>
     ${page ? messages(at, state, page, empty(`Nothing ${verb} here.`), true) : needs("operate", "The requests of a queue")}
   </section>`;
 }

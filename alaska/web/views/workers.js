@@ -7,15 +7,15 @@ import { badge, command, empty, filter, head, link, name, since, time } from "..
 import { pageArgs, table } from "../table.js";
 
 const COLUMNS = [
-  { label: "Worker", wide: true, cell: ({ overview: one }) => html`${name(one.address)} ${one.draining ? badge("draining", "warn") : nothing}${one.slots.stuck ? badge(`${count(one.slots.stuck)} stuck`, "bad") : nothing}` },
+  { label: "Worker", sort: "", wide: true, cell: ({ overview: one }) => html`${name(one.address)} ${one.draining ? badge("draining", "warn") : nothing}${one.slots.stuck ? badge(`${count(one.slots.stuck)} stuck`, "bad") : nothing}` },
   { label: "Host", cell: ({ overview: one }) => html`${name(one.host)} <span class="dim">${one.pid}</span>` },
   { label: "Service", cell: ({ overview: one }) => link("services", [one.service], one.service) },
-  { label: "Running", number: true, cell: ({ overview: one }) => html`${count(one.slots.running)} of ${count(one.slots.size)}` },
-  { label: "Queued", number: true, cell: ({ overview: one }) => count(one.slots.queued) },
-  { label: "Succeeded", number: true, cell: ({ overview: one }) => count(one.succeeded) },
-  { label: "Failed", number: true, cell: ({ overview: one }) => html`${count(one.failed)} <span class="dim">${percent(one.failed, one.executed)}</span>` },
-  { label: "Memory", number: true, cell: ({ overview: one }) => octets(one.slots.memory) },
-  { label: "Up", number: true, cell: ({ overview: one }) => since(one.started) },
+  { label: "Running", sort: "running", number: true, cell: ({ overview: one }) => html`${count(one.slots.running)} of ${count(one.slots.size)}` },
+  { label: "Queued", sort: "queued", number: true, cell: ({ overview: one }) => count(one.slots.queued) },
+  { label: "Succeeded", sort: "succeeded", number: true, cell: ({ overview: one }) => count(one.succeeded) },
+  { label: "Failed", sort: "failed", number: true, cell: ({ overview: one }) => html`${count(one.failed)} <span class="dim">${percent(one.failed, one.executed)}</span>` },
+  { label: "Memory", sort: "memory", number: true, cell: ({ overview: one }) => octets(one.slots.memory) },
+  { label: "Up", sort: "seconds", number: true, cell: ({ overview: one }) => since(one.started) },
   { label: "Version", cell: ({ overview: one }) => one.version },
   { label: "Told", number: true, cell: (one) => time(one.told) },
 ];
