@@ -35,8 +35,9 @@ MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
 Result: TypeAlias = dict[str, Any]
 ACCESS_REFUSED = (
-    "access to dead letters is refused: there are no access rules, mlm_server/letters/open is not 1, and the client "
-    "does not connect by ipc as a program of the broker's user"
+    'access to dead letters is refused: set mlm_server/letters/open = "1" in malamute.cfg (of an embedded broker: in '
+    "the file that worker/broker/config in alaska.cfg names), or connect by ipc as the broker's user, or have access "
+    "rules"
 )
 
 

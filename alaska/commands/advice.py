@@ -6,10 +6,13 @@ import os
 from typing import Final
 
 NO_BROKER: Final = "is it running? alas doctor looks for the reason; -e or alas context names another endpoint"
-OTHER_LOGIN: Final = "give others (-u with --password-file, or --key with --server-key), or a context (alas context)"
+OTHER_LOGIN: Final = (
+    "alas takes others by -u and --password-file, by --key and --server-key, or from a context (alas context)"
+)
 RULES: Final = "the access rules of the broker can allow it (docs/access.md)"
 _BY_RULES: Final = " may not "
 _WHERE: Final = {
+    "nobody offers the service": "alas services shows those that are offered, --await-worker waits for a worker",
     "there is no dead letter": "alas letters list shows those that there are",
     "there is no such message": "alas messages lists those that wait, are delayed, or run",
     "there is no such schedule": "alas schedule list shows those that there are",

@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 import click
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import Progress, to_octets
 from alaska.commands import shown, speaking, streams
+from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.send import TRACE_VARIABLES
@@ -34,7 +34,7 @@ exit status:
   69   the broker does not answer
   75   the broker has no room for the request
   77   the broker does not accept the user, or does not allow the request
-  124  no answer within the time; the request is not taken back
+  124  no answer within the time; if its script runs by then, it goes on
 
 example: printf world | alas request default hello
          alas request default hello --content world --wait 5s"""
@@ -66,8 +66,9 @@ def request(
 ) -> None:  # fmt: skip
     """Send a request to a SERVICE, and print the answer of the script that the SUBJECT names.
 
-    The content of the request is the standard input. The answer is printed as it is, its frames one after the other;
-    in JSON, it has its sender, headers, and frames.
+    The content of the request is the standard input. The answer is printed as it is, its frames one after the other,
+    and without a line end of alas; only a terminal gets one if the answer has none. In JSON, it has its sender,
+    headers, and frames.
     """
     terms = terms_of(options)
     content = Content(contents, MOST_OCTETS).frames()
@@ -76,16 +77,17 @@ def request(
     async def talk(client: Client, _reactor: Reactor) -> int:
         trace = read(*(os.environ.get(name, "") for name in TRACE_VARIABLES))
         try:
-            answer = await client.ask(
+            answer = await client.request(
                 service, subject, *content, timeout=wait, needs_offer=not await_worker, trace=trace,
                 progress=_print_progress if is_shown else None, **terms,
             )  # fmt: skip
-        except DeferredTimeout:
-            streams.write_line(f"alas: no answer within {wait:g} s", sys.stderr)
+        except errors.NoAnswer as error:
+            streams.write_line(f"alas: {error}", sys.stderr)
             return NO_ANSWER
         except errors.Refused as error:
-            streams.write_line(f"alas: {error}", sys.stderr)
-            return speaking.exit_status(error)
+            status = speaking.exit_status(error)
+            streams.write_line(f"alas: {advised(str(error), status)}", sys.stderr)
+            return status
         _print(answer, as_json)
         return 0
 

@@ -20,6 +20,12 @@ DEFAULT_DOMAIN: Final = "alaska"
 _ORDER: Final = (Mechanism.NULL, Mechanism.PLAIN, Mechanism.CURVE)
 _MISMATCH: Final = 0x11000002
 """The value of an event for a peer with another mechanism (ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)."""
+_OTHERS: Final = {
+    Mechanism.NULL: "credentials, a user name and password or keys, and this client has given none",
+    Mechanism.PLAIN: "keys (CURVE) or no credentials, and this client has given a user name and password (PLAIN)",
+    Mechanism.CURVE: "a user name and password (PLAIN) or no credentials, and this client has given keys (CURVE)",
+}
+"""What an endpoint may want that refuses a client with a mechanism."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,7 @@ class ClientSecurity:
     def refusal(self, endpoint: str, event: int, value: int) -> str:
         """Return a sentence about a handshake that has failed by this event of ZeroMQ, with its value."""
         if event == zmq.Event.HANDSHAKE_FAILED_PROTOCOL and value == _MISMATCH:
-            used = "no security" if self.mechanism is Mechanism.NULL else self.mechanism.name
-            return f"the broker's endpoint {endpoint} requires other security than this client uses, which is {used}"
+            return f"the broker's endpoint {endpoint} wants {_OTHERS[self.mechanism]}"
         if event != zmq.Event.HANDSHAKE_FAILED_AUTH:
             return (
                 f"the broker at {endpoint} ends the connection during the CURVE handshake: perhaps it has another key "

@@ -47,7 +47,7 @@ class RequestTests(SpeakingCase):
     def test_failed(self) -> None:
         """A request that fails, and a service that nobody offers, have the status 1 and a reason."""
         self.assertEqual(self.speak(request, "svc", "x", "--content", "a")[0], 1)
-        self.assertIn("nobody offers the service", self.said())
+        self.assertIn("nobody offers the service; alas services shows", self.said())
         self.worker(status=500, reason="oh")
         self.assertEqual(self.speak(request, "svc", "x", "--content", "a")[0], 1)
         self.assertIn("oh", self.said())
@@ -57,6 +57,13 @@ class RequestTests(SpeakingCase):
         self.worker(status=0)
         self.assertEqual(self.speak(request, "svc", "x", "--content", "a", "-w", "2s")[0], NO_ANSWER)
         self.assertIn("no answer within 2 s", self.said())
+
+    def test_no_worker_in_time(self) -> None:
+        """A request that no worker takes in time is not answered either, and the error says why."""
+        arguments = ("svc", "x", "--content", "a", "-w", "2s", "--await-worker")
+        self.assertEqual(self.speak(request, *arguments)[0], NO_ANSWER)
+        self.assertIn("no answer", self.said())
+        self.assertFalse(self.said().rstrip().endswith(":"))
 
     def test_standard_input(self) -> None:
         """The content is the standard input, unless it is given."""

@@ -70,7 +70,7 @@ server
         self.assertIn("perhaps it has another key", other.output)
         without = await self.alas("-s", "hello", "-t", "5000")
         self.assertEqual(without.status, 77)
-        self.assertIn("requires other security", without.output)
+        self.assertIn("this client has given none", without.output)
 
     async def test_removed_key(self) -> None:
         """At SIGHUP, a worker whose key was removed loses its session; when the key is back, it works again."""
