@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from alaska.names import printable
+
 
 class AsyncioLoop:
     """An event loop of asyncio, as :class:`alaska.sockets.loop.Loop` and :class:`alaska.messaging.waiting.Clock`."""
@@ -52,4 +54,5 @@ class StandardLog:
 
     def _write(self, level: int, words: str, fields: dict[str, object]) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", words.format(**fields))
+            # Names and reasons of others must not look like further lines, or control a terminal.
+            self._logger.log(level, "%s", printable(words.format(**fields)))
