@@ -89,12 +89,15 @@ _EPILOG_OF_SET = f"{_EXIT_STATUSES}\n\nexample: alas context set staging -e tcp:
 @click.option("--password-file", type=Path, metavar="FILE", help="A file whose first line is the password.")
 @click.option("--key", type=Path, metavar="FILE", help="The secret certificate for CURVE.")
 @click.option("--server-key", type=Path, metavar="FILE", help="The public certificate of the broker for CURVE.")
+@click.option("--use", "is_used", is_flag=True, help="Also choose it, as alas context use does.")
 @shown.json_option
 def set_context(
     name: str, endpoint: str | None, username: str | None, password_file: Path | None, key: Path | None,
-    server_key: Path | None, as_json: bool,
+    server_key: Path | None, is_used: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Add a context, or replace the one with this name. The first one applies where none is named.
+    """Add a context, or replace the one with this name.
+
+    It applies to commands with --context NAME, and after alas context use (or with --use) to all that name none.
 
     A password is not taken: it stays in a file of its own (--password-file), or in the variable ALASKA_PASSWORD.
     """
@@ -110,17 +113,24 @@ def set_context(
         "key": _absolute(key),
         "server-key": _absolute(server_key),
     }
+    if not any(values.values()):
+        raise click.UsageError("a context needs an endpoint or credentials, such as -e tcp://staging.example:9999")
     with _document(is_changed=True) as (document, file):
         table = tomlkit.table()
         for key_name, value in values.items():
             if value is not None:
                 table.add(key_name, value)
         document[name] = table
-        if contexts.DEFAULT not in document:
+        if is_used:
             contexts.choose(document, name)
-        applies = document[contexts.DEFAULT] == name
-    text = f"{file} has the context {name} now" + ("; it applies where none is named" if applies else "")
-    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))
+        applies = document.get(contexts.DEFAULT) == name
+    how = (
+        "it applies where none is named"
+        if applies
+        else f"--context {name} names it, alas context use {name} chooses it"
+    )
+    fields = {"name": name, "default": applies, "file": str(file)}
+    streams.write_line(shown.either(fields, f"{file} has the context {name} now; {how}", as_json))
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -136,7 +146,7 @@ def use(name: str, as_json: bool) -> None:
         contexts.check_known(document, name, file)
         contexts.choose(document, name)
     text = f"the context {name} applies where none is named"
-    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))
+    streams.write_line(shown.either({"name": name, "default": True, "file": str(file)}, text, as_json))
 
 
 @click.command("remove", cls=Command, epilog=_EXIT_STATUSES)
@@ -150,4 +160,4 @@ def remove(name: str, as_json: bool) -> None:
         if document.get(contexts.DEFAULT) == name:
             del document[contexts.DEFAULT]
     text = f"the context {name} is removed"
-    streams.write_line(shown.either({"name": name, "file": str(file)}, text, as_json))
+    streams.write_line(shown.either({"name": name, "default": False, "file": str(file)}, text, as_json))

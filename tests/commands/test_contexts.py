@@ -130,7 +130,8 @@ class CommandTests(ContextCase):
         self.call("set", "local", "-e", "tcp://127.0.0.1:7")
         self.call("set", "staging", "-e", "tcp://staging:9", "--key", "a.cert_secret", "--server-key", "b.cert")
         self.assertEqual(self.file.stat().st_mode & 0o777, 0o600)
-        self.assertEqual(self.connection().endpoint, "tcp://127.0.0.1:7")
+        self.assertEqual(self.connection().endpoint, "tcp://127.0.0.1:9999")
+        self.assertEqual(self.connection("--context", "local").endpoint, "tcp://127.0.0.1:7")
         self.call("use", "staging")
         found = [json.loads(line) for line in self.call("list", "--json").splitlines()]
         self.assertEqual([(each["name"], each["default"]) for each in found], [("local", False), ("staging", True)])
@@ -139,11 +140,12 @@ class CommandTests(ContextCase):
         self.assertEqual(self.call("list").splitlines()[1].split(), ["local", "tcp://127.0.0.1:7", "none"])
         self.assertEqual(self.connection().endpoint, "tcp://127.0.0.1:9999")
 
-    def test_first(self) -> None:
-        """It is said that a context applies where none is named; what is wrong with it names it."""
-        said = self.call("set", "staging", "--key", "missing.cert_secret", "--server-key", "b.cert")
+    def test_chosen(self) -> None:
+        """No context applies where none is named until it is chosen; what is wrong with it names it."""
+        self.assertIn("alas context use other chooses it", self.call("set", "other", "-e", "tcp://a:1"))
+        said = self.call("set", "staging", "--key", "missing.cert_secret", "--server-key", "b.cert", "--use")
         self.assertIn("staging now; it applies where none is named", said)
-        self.assertNotIn("applies", self.call("set", "other", "-e", "tcp://a:1"))
+        self.assertFalse(json.loads(self.call("set", "other", "-e", "tcp://a:1", "--json"))["default"])
         self.assertIn("(context staging; see alas context list)", self.refused())
         self.assertNotIn("context", self.refused("--key", "none.cert_secret", "--server-key", "b.cert"))
 
@@ -159,4 +161,5 @@ class CommandTests(ContextCase):
             ended: SystemExit = self.assertRaises(SystemExit, self.call, command, "none")
             self.assertEqual(ended.code, 1)
         self.assertRaises(click.UsageError, self.call, "set", "default", "-e", "tcp://a:1")
+        self.assertRaises(click.UsageError, self.call, "set", "empty")
         self.assertFalse(self.file.exists())
