@@ -61,7 +61,8 @@ async function show() {
   const isOther = isFirst || app.at.name !== at.name || app.at.parts.join("/") !== at.parts.join("/");
   app.at = at;
   app.view = view;
-  document.title = [...at.parts.map(oneLine), view?.title ?? "Not found", "Alaska"].join(" · ");
+  const names = [...at.parts, at.args.text].filter(Boolean).map(oneLine);
+  document.title = [...names, view?.title ?? "Not found", "Alaska"].join(" · ");
   if (isOther) Object.assign(app, { data: null, page: {}, error: null, menu: false });
   redraw();
   await load(true);
@@ -106,6 +107,7 @@ async function load(isOther, isSecond = false) {
 /** Take live data: draw, and ask again if what is shown may have changed. */
 function took(live) {
   app.live = live;
+  if (!app.session) identify().catch(() => {});
   for (const each of live.changed ?? ["all"]) changed.add(each);
   const since = Date.now() - loadedAt;
   const topics = app.view?.topics ?? [];

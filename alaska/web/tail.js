@@ -1,4 +1,5 @@
-// A look into a stream: an element that shows its records as they come, or from a position on.
+// A look into a stream: an element that shows its records as they come, or from a position on. With `from`, it begins by
+// itself: <alaska-tail stream="…" from="now" match="…">.
 
 import { html, nothing, render } from "./vendor/lit-html.js";
 import { repeat } from "./vendor/directives/repeat.js";
@@ -19,6 +20,7 @@ class Tail extends HTMLElement {
 
   connectedCallback() {
     this.#draw();
+    if (this.getAttribute("from")) this.#read();
     document.addEventListener("visibilitychange", this.#hide);
   }
 
@@ -45,13 +47,20 @@ class Tail extends HTMLElement {
 
   #start = (event) => {
     event.preventDefault();
-    this.#stop();
     const fields = new FormData(event.target);
+    const detail = { from: fields.get("from"), match: fields.get("match") };
+    for (const [key, value] of Object.entries(detail)) this.setAttribute(key, value);
+    this.#read();
+    this.dispatchEvent(new CustomEvent("read", { detail }));
+  };
+
+  #read() {
+    this.#stop();
     this.#records = [];
     this.#seen = 0;
     this.#fault = "";
     const path = `api/v1/streams/${encodeURIComponent(this.getAttribute("stream"))}`;
-    const source = (this.#source = new EventSource(address(path, { from: fields.get("from"), match: fields.get("match") })));
+    const source = (this.#source = new EventSource(address(path, { from: this.getAttribute("from"), match: this.getAttribute("match") })));
     source.onmessage = (each) => this.#take(parse(each.data));
     source.addEventListener("lagged", () => (this.#fault = "The browser does not read fast enough; it goes on where it was."));
     source.onerror = () => {
@@ -60,7 +69,7 @@ class Tail extends HTMLElement {
       this.#draw();
     };
     this.#draw();
-  };
+  }
 
   #take(record) {
     this.#seen += 1;
@@ -83,8 +92,8 @@ class Tail extends HTMLElement {
     render(
       html`<form class="bar" @submit=${this.#start}>
           <label class="choose"><span>From</span><select name="from">
-            <option value="now">now</option><option value="start">the oldest record</option></select></label>
-          <label class="choose"><span>Subjects</span><input name="match" class="pattern" placeholder="a pattern, such as ^sport" spellcheck="false" autocomplete="off"></label>
+            <option value="now">now</option><option value="start" ?selected=${this.getAttribute("from") === "start"}>the oldest record</option></select></label>
+          <label class="choose"><span>Subjects</span><input name="match" class="pattern" placeholder="a pattern, such as ^sport" spellcheck="false" autocomplete="off" .defaultValue=${this.getAttribute("match") ?? ""}></label>
           ${runs ? html`<button type="button" @click=${() => (this.#stop(), this.#draw())}>Stop</button>` : html`<button class="primary">Read</button>`}
           <span class="dim">${runs || this.#seen ? `${count(this.#seen)} read${this.#seen > MOST ? `, the last ${MOST} are shown` : ""}` : nothing}</span>
         </form>

@@ -27,7 +27,7 @@ OPTIONS = (
 )  # fmt: skip
 VIEWS = (
     "overview", "services", "services/default", "services/render", "running", "scheduled", "letters", "mailboxes",
-    "mailboxes/reports", "streams", "streams/news", "workers", "clients", "scripts", "search?text=fail",
+    "mailboxes/reports", "streams", "streams/news", "workers", "clients", "scripts", "scripts/fail", "search?text=fail",
     "search?text=hello", "send", "store", "configuration",
 )  # fmt: skip
 _kept: dict[str, Any] = {}

@@ -149,6 +149,7 @@ class JourneyTests(BrowserCase):
         for number in range(20):
             self.site.ask("POST", "/api/v1/streams/news?subject=sport", b"goal %d" % number)
         self.shows("goal 19", ".records")
+        self.assertIn("from=now", self.js("location.hash"))
         self.click("Stop", "main")
 
     def test_addresses(self) -> None:
@@ -162,6 +163,27 @@ class JourneyTests(BrowserCase):
         self.press("x")
         self.shows("Nothing matches “repox”", "main")
         self.assertEqual(self.js("document.activeElement.value"), "repox")
+
+    def test_links(self) -> None:
+        """Who opens an address, or goes back to it, sees what it says: a look into a stream, and choices of filters."""
+        self.open("streams/linked?from=start&subjects=%5Egoal")
+        self.until("document.querySelector('main form input').value === '^goal'")
+        self.until("!document.querySelector('main').innerText.includes('Nobody reads it')")
+        self.site.ask("POST", "/api/v1/streams/linked?subject=sport", b"not this")
+        self.site.ask("POST", "/api/v1/streams/linked?subject=goal", b"2:1")
+        self.shows("2:1", ".records")
+        self.assertNotIn("not this", self.text(".records"))
+        self.go("letters")
+        choice = "document.querySelector('main .choose select')"
+        self.go("letters?cause=expired")
+        self.js(f"[{choice}.value = 'failed', {choice}.dispatchEvent(new Event('change'))]")
+        self.until("location.hash.includes('cause=failed')")
+        self.browser.back()
+        self.until("location.hash === '#/letters'")
+        self.loaded()
+        self.assertEqual(self.js(f"{choice}.value"), "")
+        self.browser.forward()
+        self.until(f"{choice}.value === 'failed'")
 
     def test_frozen(self) -> None:
         """What is frozen does not change until it goes on."""

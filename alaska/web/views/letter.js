@@ -19,7 +19,7 @@ export async function loadLetter(at, signal) {
 
 /** Return the script of a request, whose last stack trace may be that of this reason. */
 async function scriptOf(letter, signal) {
-  const { items } = await get("api/v1/scripts", { match: letter.subject, limit: 100 }, signal);
+  const { items } = await get("api/v1/scripts", { match: `^${letter.subject}`, limit: 1 }, signal);
   return items.find((one) => one.name === letter.subject && one.last_trace) ?? null;
 }
 
@@ -53,7 +53,7 @@ export function drawLetter({ letter, content: frames, properties, script }, at) 
 
 function trace(letter, script) {
   const isThis = script.last_error.startsWith(letter.reason);
-  return html`<h3>${isThis ? "Stack trace" : "Stack trace of the last error of this script"} <span class="dim">${time(script.last_error_time)}</span></h3>
+  return html`<h3>${isThis ? "Stack trace" : "Stack trace of the last error of this script"} <a href=${to("scripts", [script.name])}>${time(script.last_error_time)}</a></h3>
     <pre tabindex="0" aria-label="Stack trace">${visible(script.last_trace)}</pre>`;
 }
 

@@ -7,7 +7,7 @@ import { app, now } from "../app.js";
 import { act, confirmed } from "../dialog.js";
 import { count, duration, octets, rate } from "../format.js";
 import { badge, button, command, empty, facts, filter, head, link, name, tile, time } from "../parts.js";
-import { to } from "../router.js";
+import { go, to, withArgs } from "../router.js";
 import { pageArgs, table } from "../table.js";
 
 const MOST_SEEN = 2000;
@@ -101,7 +101,8 @@ function drawOne({ one, readers, bindings }, at) {
       ${tile("Largest lag", count(one.lag), nothing, one.lag ? "warn" : "")}
       ${one.unstored ? tile("Not stored", count(one.unstored), nothing, "bad") : nothing}
     </dl>` : html`<p class="dim">Nobody reads this stream, and it has no stored records.</p>`}
-    <section class="block"><h2>Look into it</h2><alaska-tail stream=${stream}></alaska-tail></section>
+    <section class="block"><h2>Look into it</h2><alaska-tail stream=${stream} from=${at.args.from ?? nothing} match=${at.args.subjects ?? nothing}
+      @read=${(event) => go(withArgs(at, { from: event.detail.from, subjects: event.detail.match }), true)}></alaska-tail></section>
     <section class="block"><h2>Readers</h2>${table(at, "Readers", READERS, readers, (each) => `${each.client} ${each.name}`, empty("Nobody reads it."))}</section>
     ${bindings.length ? html`<section class="block"><h2>Bindings</h2>${bindings.map(binding)}</section>` : nothing}`;
 }
