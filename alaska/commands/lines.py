@@ -14,6 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from alaska.client.terms import SendTerms, to_terms
+from alaska.commands.values import DURATION, TIME
 from alaska.errors import BadTerm
 from alaska.interfaces import Reactor
 
@@ -37,20 +38,25 @@ class Line(NamedTuple):
 
 
 class _Object(msgspec.Struct, forbid_unknown_fields=True):
-    """What a line of JSON may have. The content is text, or any other JSON, which is sent as it is written."""
+    """What a line of JSON may have. The content is text, or any other JSON, which is sent as it is written.
+
+    ``delay`` and ``ttl`` are seconds or texts such as ``90s``; ``at`` is seconds since 1970, or a text of ISO 8601.
+    """
 
     content: msgspec.Raw = msgspec.Raw(b'""')
     service: str | None = None
     subject: str | None = None
     headers: dict[str, str] | None = None
     id: str | None = None
-    delay: float | None = None
-    at: float | None = None
+    delay: float | str | None = None
+    at: float | str | None = None
     priority: int | None = None
-    ttl: float | None = None
+    ttl: float | str | None = None
     attempts: int | None = None
 
 
+FIELDS = ", ".join(_Object.__struct_fields__)
+_TEXTS = {"delay": DURATION.parse, "at": TIME.parse, "ttl": DURATION.parse}
 _TERMS = ("id", "delay", "at", "priority", "ttl", "attempts")
 
 
@@ -65,11 +71,27 @@ def json_line(number: int, octets: int, text: bytes) -> Line:
         found = msgspec.json.decode(text, type=_Object)
         raw = bytes(found.content)
         content = msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-        terms: Any = {name: getattr(found, name) for name in _TERMS if getattr(found, name) is not None}
+        given = {name: getattr(found, name) for name in _TERMS if getattr(found, name) is not None}
+        terms: Any = {name: _term(name, value) for name, value in given.items()}
         to_terms(terms)
+    except msgspec.ValidationError as error:
+        return Line(number, octets, fault=f"{error}; a line may have {FIELDS}")
     except (msgspec.MsgspecError, RecursionError, ValueError, TypeError, BadTerm) as error:
         return Line(number, octets, fault=str(error))
     return Line(number, octets, content, found.service, found.subject, found.headers, terms)
+
+
+def _term(name: str, value: object) -> object:
+    """Return the value of a term, which may be a text, as an option has it.
+
+    :raises ValueError: it is not valid.
+    """
+    if not isinstance(value, str) or name not in _TEXTS:
+        return value
+    try:
+        return _TEXTS[name](value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 Parse = Callable[[int, int, bytes], Line]

@@ -18,7 +18,7 @@ from alaska.commands.connection import Connection, broker_options
 from alaska.commands.request import as_object
 from alaska.commands.speaking import Content
 from alaska.commands.tail import print_line
-from alaska.commands.term_options import term_options, terms_of
+from alaska.commands.term_options import mail_term_options, terms_of
 from alaska.commands.values import DURATION, NAME, whole_number
 from alaska.interfaces import Reactor
 from alaska.names import printable
@@ -48,8 +48,10 @@ _content = click.option(
 @click.argument("mailbox", type=NAME)
 @click.argument("subject", default="")
 @_content
-@click.option("--ttl", type=DURATION, metavar="TIME", help="Drop it if it is not read by then.")
-@term_options
+@click.option(
+    "--ttl", type=DURATION, metavar="TIME", help="Drop it if nobody reads it in this time: 90s, 7d; 0: never."
+)
+@mail_term_options
 @broker_options
 def mail(
     connection: Connection,

@@ -107,7 +107,8 @@ def send(connection: Connection, as_json: bool, **options: Any) -> None:  # noqa
     With a broker that confirms, wait until the broker has the request, then up to --wait MS for its end.
 
     With --lines or --json-lines, send a request for each line of FILE, or of the standard input. A JSON line is an
-    object with content, and possibly service, subject, headers, id, delay, at, priority, ttl or attempts. At the end, a
+    object with content, and possibly service, subject, headers, id, delay, at, priority, ttl or attempts; delay and ttl
+    are seconds or texts such as "90s", at is seconds since 1970 or a text such as "2026-12-01T08:00Z". At the end, a
     summary is printed to the standard error, or in JSON to the standard output; the exit status is 1 if a line has
     failed.
     """

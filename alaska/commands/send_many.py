@@ -20,6 +20,7 @@ from alaska.client.terms import SendTerms
 from alaska.commands import streams
 from alaska.commands.lines import Line, Reading
 from alaska.interfaces import Reactor
+from alaska.messaging.trackers import NOBODY_OFFERS
 from alaska.mlm.states import State
 from alaska.names import printable
 
@@ -27,6 +28,8 @@ AGAIN_SECONDS = 5.0
 """After a broken connection, what the broker has not confirmed for so long is sent again."""
 MOST_COMPLAINTS = 10
 """The maximum number of requests whose faults are printed."""
+UNSERVED_SECONDS = 3.0
+"""If nobody offers a service for so long, whoever waits for the end of requests to it is told."""
 BURST_SECONDS = 0.05
 """With a rate, requests are sent in groups of so long, as timers are not exact."""
 
@@ -98,6 +101,7 @@ class Pump:
         self._room: Deferred[None] | None = None
         self._least_room = plan.window
         self._is_interrupted = False
+        self._unserved: set[str] = set()
         self.counts = Counts()
 
     async def run(self, client: Client) -> int:
@@ -161,6 +165,7 @@ class Pump:
             return
         is_known = confirmation.status == errors.KNOWN_ID
         if (is_known or not confirmation.is_final) and self._plan.until_end:
+            self._look_for_workers(confirmation, line)
             return
         del self._pending[confirmation.tracker]
         if confirmation.status >= errors.FAILED:
@@ -171,6 +176,18 @@ class Pump:
         if self._room is not None and len(self._pending) < self._least_room:
             room, self._room = self._room, None
             room.callback(None)
+
+    def _look_for_workers(self, confirmation: Confirmation, line: Line) -> None:
+        """Say after a while, once for each service, if a request waits since nobody offers it."""
+        service = self._plan.service if line.service is None else line.service
+        if confirmation.reason != NOBODY_OFFERS or service in self._unserved:
+            return
+        self._unserved.add(service)
+        self._reactor.callLater(UNSERVED_SECONDS, self._say_unserved, confirmation.tracker, service)
+
+    def _say_unserved(self, tracker: str, service: str) -> None:
+        if tracker in self._pending:
+            self._say(f"nobody offers the service {printable(service)}: its requests wait until a worker does")
 
     def interrupted(self) -> None:
         """Say that the broker does not answer, once until it does: nothing else is to be seen until then."""

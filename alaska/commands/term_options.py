@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -22,39 +22,55 @@ def _id(text: str) -> str:
     return text
 
 
-_OPTIONS = (
-    click.option(
-        "--delay",
-        type=DURATION,
-        metavar="TIME",
-        help="Do not deliver it before so much time has passed: 90s, 10m, 1.5h.",
-    ),
-    click.option("--at", type=TIME, metavar="TIME", help="Do not deliver it before a time: 2026-12-01T08:00Z."),
-    click.option(
-        "--id", type=Parsed("id", _id), help="Do not send it if the service has had a request with this id lately."
-    ),
-    click.option(
-        "--unique-for",
-        type=DURATION,
-        metavar="TIME",
-        help="With --id: how long the id is known: 10m; 0: until the request ends.",
-    ),
-    click.option("--replace", is_flag=True, help="With --id: replace a request with this id that has not begun."),
-    click.option(
-        "--priority", type=PRIORITY, metavar="N", help="0 to 9; requests with a higher one are delivered first (4)."
-    ),
-    click.option(
-        "--attempts", type=ATTEMPTS, metavar="N", help="Try it at most so many times in all, whatever its script says."
-    ),
-    click.option(
-        "--backoff", type=BACKOFF, metavar="FIRST..MOST", help="The waits between the attempts, such as 2s..10m."
-    ),
-)
+class _Words(NamedTuple):
+    """What the help calls a message, and where it goes to."""
+
+    one: str
+    many: str
+    place: str
+    end: str
+    fresh: str
+    attempts: str
+
+
+_REQUEST = _Words(
+    "a request", "requests", "the service", "the request ends", "has not begun",
+    "Try it at most so many times in all, whatever its script says.",
+)  # fmt: skip
+_MAIL = _Words(
+    "mail", "messages", "the mailbox", "the mail is read", "was not read",
+    "Deliver it at most so many times, as long as its reader does not confirm it.",
+)  # fmt: skip
 
 
 def term_options(function: F) -> F:
-    """Add the options to a command; :func:`terms_of` takes them out of its arguments."""
-    for option in reversed(_OPTIONS):
+    """Add the options to a command that sends requests; :func:`terms_of` takes them out of its arguments."""
+    return _with_options(function, _REQUEST)
+
+
+def mail_term_options(function: F) -> F:
+    """Add the same options to a command that sends mail."""
+    return _with_options(function, _MAIL)
+
+
+def _with_options(function: F, words: _Words) -> F:
+    of_id = f"With --id: how long the id is known: 10m; 0: until {words.end}."
+    replaced = f"With --id: replace {words.one} with this id that {words.fresh}."
+    known = f"Do not send it if {words.place} has had {words.one} with this id lately."
+    for option in (
+        click.option("--backoff", type=BACKOFF, metavar="FIRST..MOST", help="The waits between attempts: 2s..10m."),
+        click.option("--attempts", type=ATTEMPTS, metavar="N", help=words.attempts),
+        click.option(
+            "--priority", type=PRIORITY, metavar="N", help=f"0 to 9; {words.many} with a higher one go first (4)."
+        ),
+        click.option("--replace", is_flag=True, help=replaced),
+        click.option("--unique-for", type=DURATION, metavar="TIME", help=of_id),
+        click.option("--id", type=Parsed("id", _id), help=known),
+        click.option("--at", type=TIME, metavar="TIME", help="Do not deliver it before a time: 2026-12-01T08:00Z."),
+        click.option(
+            "--delay", type=DURATION, metavar="TIME", help="Deliver it after this time at the earliest: 90s, 10m, 1.5h."
+        ),
+    ):
         function = option(function)
     return function
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 from hypothesis import given
@@ -90,6 +91,7 @@ class PumpTests(PumpCase):
         pump = self.pump(*[b"{}"] * 25, until_end=True)
         self.run_on()
         self.assertEqual((pump.counts.sent, self.waiting(), self.statuses), (10, 10, []))
+        self.assertEqual(self.said().count("nobody offers the service svc: its requests wait"), 1)
         worker = self.worker()
         worker.offer("svc")
         self.run_on()
@@ -188,6 +190,20 @@ class LinesTests(SynchronousTestCase):
     def test_any_json(self, text: bytes) -> None:
         """Whatever the line is, it is a request or a fault."""
         self.assertIsInstance(json_line(1, 1, text), Line)
+
+    def test_terms(self) -> None:
+        """Times are numbers, or texts as options have them; what is wrong with a line names what it may have."""
+        line = json_line(1, 1, b'{"delay": "90s", "ttl": "1.5h"}')
+        self.assertEqual(line.terms, {"delay": 90.0, "ttl": 5400.0})
+        at = json_line(1, 1, b'{"at": "2036-12-01T08:00Z"}').terms["at"]
+        assert isinstance(at, datetime)
+        self.assertEqual(at.timestamp(), 2111731200.0)
+        for text, why in (
+            (b'{"delay": "soon"}', "delay: it is not a duration, such as 90s"),
+            (b'{"delay": "5s", "at": 1}', "either a delay or a time"),
+            (b'{"topic": "x"}', "unknown field `topic`; a line may have content, service, subject, headers, id, delay"),
+        ):
+            self.assertIn(why, json_line(1, 1, text).fault)
 
     def test_deep_json(self) -> None:
         """So is one with so many brackets that they cannot be read."""
