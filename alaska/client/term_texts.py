@@ -14,6 +14,8 @@ from alaska.system.retry_plan import MOST_ATTEMPTS, backoff_of
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)(ms|s|m|h|d)?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _FRACTION = re.compile(r"(?<=:\d\d)\.(\d{1,9})(?=[+-]|$)", re.ASCII)
+_TIME = re.compile(r"[\dW-]+(?:[Tt ][\d:.,]+(?:[+-][\d:.]+)?)?", re.ASCII)
+"""What a time may look like: before Python 3.11, datetime.fromisoformat skips other characters."""
 _LONGEST_TIME = 64
 
 
@@ -36,7 +38,7 @@ def point_in_time(text: str) -> datetime:
         written = written[:-1] + "+00:00"
     written = _FRACTION.sub(lambda found: f".{found[1][:6]:0<6}", written)
     try:
-        if len(written) > _LONGEST_TIME:
+        if len(written) > _LONGEST_TIME or _TIME.fullmatch(written) is None:
             raise ValueError
         return datetime.fromisoformat(written)
     except ValueError:

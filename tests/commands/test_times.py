@@ -34,7 +34,7 @@ class TimeTests(SynchronousTestCase):
 
     def test_wrong_times(self) -> None:
         """Anything else is an error."""
-        for text in ("", "Z", "tomorrow", "2026-13-01T08:00Z", "08:00", "2026-12-01T08:00ZZ"):
+        for text in ("", "Z", "tomorrow", "2026-13-01T08:00Z", "08:00", "2026-12-01T08:00ZZ", "2026-12-01T08:00xZ"):
             self.assertRaises(ValueError, TIME.parse, text)
 
     def test_priorities(self) -> None:
