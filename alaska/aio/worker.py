@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Coroutine
@@ -29,6 +30,7 @@ from alaska.messaging.sending import NO_TERMS, mailbox_send
 from alaska.messaging.terms import SendTerms
 from alaska.mlm import commands as mlm
 from alaska.mlm.confirmations import Again
+from alaska.system.events import should_log
 from alaska.system.retry_plan import Plan
 from alaska.traces.context import TraceContext
 
@@ -38,8 +40,11 @@ AnyFunction = TypeVar("AnyFunction", bound=Function)
 RETURNED = Verdict(errors.FAILED, b"the worker has stopped", Again(0, False))
 LEFT = Verdict(errors.FAILED, b"the task of the request was cancelled", Again(1000, False))
 """Of a request whose task was cancelled by the program; with a delay, since that may happen each time."""
+NO_THREAD_SECONDS = 1.0
+"""For how long a request is put off for which no thread can be started."""
 CANCEL_SECONDS = 2.0
 """How long functions that are cancelled may take to end, when a worker stops."""
+_put_off = itertools.count(1)  # those of all services: they share the threads of the process
 _LOG = logging.getLogger("alaska.aio")
 
 
@@ -236,6 +241,8 @@ async def in_thread(call: Callable[[], Any]) -> Any:  # noqa: ANN401  # it can b
     """Run a function in a thread of its own, and return its result; a cancelled task does not wait for it.
 
     The thread does not keep the program from ending, unlike those of an executor.
+
+    :raises Snooze: no thread can be started.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
@@ -260,7 +267,14 @@ async def in_thread(call: Callable[[], Any]) -> Any:  # noqa: ANN401  # it can b
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(done, result, failure)
 
-    threading.Thread(target=run, daemon=True, name="alaska-request").start()
+    try:
+        threading.Thread(target=run, daemon=True, name="alaska-request").start()
+    except RuntimeError as error:
+        # The request can do nothing for it: there are too many threads, or there is too little memory for another one.
+        count = next(_put_off)
+        if should_log(count):
+            _LOG.warning("requests that are put off (%d so far): %s", count, error)
+        raise errors.Snooze(NO_THREAD_SECONDS, str(error)) from error
     return await future
 
 

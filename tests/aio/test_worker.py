@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import sys
+import threading
 
 from alaska import errors
 from alaska.aio import Reject, Request, Retry, Snooze
+from alaska.aio import worker as worker_module
 from alaska.aio.worker import in_thread
 from alaska.mlm import commands as mlm
 from alaska.testing import ScriptedBroker
@@ -104,6 +107,25 @@ class ServeTests(AioCase):
         if sys.version_info >= (3, 11):
             self.assertIn("CancelledError()", (await self.failure("cancel"))[1])
             self.assertEqual(calls, ["exit", "odd", "base", "cancel"])
+        await self.end(serving)
+
+    @in_loop
+    async def test_no_thread(self) -> None:
+        """A request for which no thread can be started is put off, and has not failed."""
+        start, starts = threading.Thread.start, iter((True, True, False))
+
+        def begin(thread: threading.Thread) -> None:
+            if next(starts):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        worker = self.aio()
+        worker.service("svc")(lambda _request: "done")
+        serving = await self.serving(worker)
+        self.patch(threading.Thread, "start", begin)
+        self.patch(worker_module, "_put_off", itertools.count(1))
+        self.assertEqual(await self.asked("x"), (b"done",))
+        self.assertIn("requests that are put off (1 so far): can't start new thread", self.lines)
         await self.end(serving)
 
     @in_loop
