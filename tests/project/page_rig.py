@@ -17,7 +17,7 @@ from tests.ports import free_endpoint
 from tests.project.pages import RANDOM, Block, is_shown, steps, without_varying
 
 SECONDS = 120
-SHOWN_WITHIN = 15
+SHOWN_WITHIN = 40
 """Seconds in which a list shows what has just happened: workers and the broker report once a second or less often."""
 ASSIGNMENT = re.compile(r"([A-Z_]+)=(\S*|\$\(.*\))")
 """A command that only sets a variable, which later commands of the page have."""
