@@ -5,7 +5,7 @@ import { get } from "../api.js";
 import { may } from "../app.js";
 import { count, duration, many } from "../format.js";
 import { from, look, place } from "../messages.js";
-import { badge, empty, head, name, needs, time } from "../parts.js";
+import { badge, empty, head, link, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
 
 async function load(at, signal) {
@@ -98,7 +98,7 @@ function finished(one, past) {
       ${past}
       ${one.worker ? step(one.delivered, html`${name(one.worker)} got it, attempt ${count(one.attempts)}.`) : nothing}
       ${step(one.time, html`It ended${one.delivered === null ? "" : ` after ${duration(one.time - one.delivered)}`}: ${word}, with the status ${one.status}${one.reason ? html`: <span class="reason">${one.reason}</span>` : "."}`)}
-      ${one.answer === null ? nothing : html`<li>Its answer has the position <a href=${to("search", [], { text: String(one.answer) })}>${count(one.answer)}</a>, and is ${one.answer_state}.</li>`}
+      ${one.answer === null ? nothing : html`<li>Its answer has the position ${link("search", [], count(one.answer), { text: String(one.answer) })}, and is ${one.answer_state}.</li>`}
     </ol></section>`;
 }
 
