@@ -221,6 +221,13 @@ class SessionTests(UsersCase):
         self.assertEqual(self.ask("POST", "/all", cookie, "Sec-Fetch-Site: none").status, 403)
         self.assertEqual(self.ask("POST", "/all", cookie, SAME).status, 200)
 
+    def test_changes_without_fetch_metadata(self) -> None:
+        """A browser that says nothing of the site, as by plain HTTP to another machine, has to tell our origin."""
+        cookie = self.cookie_of(self.log_in(b'{"token": "T-ann"}'))
+        own, other = "Origin: http://localhost:9", "Origin: http://localhost:1"
+        for more, status in (((), 403), ((own,), 200), ((other,), 403), ((own, "Sec-Fetch-Site: none"), 403)):
+            self.assertEqual(self.ask("POST", "/all", cookie, *more, host="localhost:9").status, status, more)
+
     def test_logout(self) -> None:
         """After the logout the cookie is worth nothing."""
         cookie = self.cookie_of(self.log_in(b'{"token": "T-ann"}'))

@@ -23,7 +23,7 @@ CUT = (
 SECONDS = 30.0
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1",
-    "--no-first-run", "--disable-background-networking",
+    "--no-first-run", "--disable-background-networking", "--host-resolver-rules=MAP *.example 127.0.0.1",
 )  # fmt: skip
 VIEWS = (
     "overview", "services", "services/default", "services/render", "running", "scheduled", "letters", "mailboxes",

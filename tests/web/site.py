@@ -37,7 +37,7 @@ TOKENS = {"ann": "all", "dan": "operate", "sue": "send", "bob": "view"}
 class Site:
     """A program that runs until it is closed; ``anonymous``: everybody on this machine may look."""
 
-    def __init__(self, anonymous: bool = True, scripts: dict[str, str] | None = None) -> None:
+    def __init__(self, anonymous: bool = True, scripts: dict[str, str] | None = None, hosts: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="alaska-page-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         (folder / "services").mkdir()
@@ -50,7 +50,8 @@ class Site:
             f'worker\n    pool\n        size = "3"\n    scripts\n        timeout = "100000"\n'
             f'    broker\n        endpoint = "{self.endpoint}"\n        embedded = "1"\n        store = "broker.db"\n'
             f'        config = "broker.cfg"\n'
-            f'http\n    endpoint = "tcp://127.0.0.1:0"\n    tokens = "tokens"\n    anonymous = "{int(anonymous)}"\n',
+            f'http\n    endpoint = "tcp://127.0.0.1:0"\n    tokens = "tokens"\n    anonymous = "{int(anonymous)}"\n'
+            f'    hosts = "{hosts}"\n',
             encoding="utf-8",
         )
         (folder / "broker.cfg").write_text(LIMITS, encoding="utf-8")
@@ -140,19 +141,33 @@ class Site:
 class Prefix:
     """A reverse proxy that has a site below ``/tools/alaska/``, and passes each part of an answer on at once.
 
-    It holds back what is answered at the path ``held``, until it has all of it.
+    It holds back what is answered at the path ``held``, until it has all of it. The browser knows it by the name
+    ``host``; unless it ``keeps_host``, it asks with a Host of the site, as nginx does by default. It says for whom it
+    asks, as proxies do, if it has a name of its own.
     """
 
     PATH = "/tools/alaska/"
 
-    def __init__(self, site: Site, held: str = "") -> None:
+    def __init__(self, site: Site, held: str = "", host: str = "127.0.0.1", keeps_host: bool = True) -> None:
         class Passing(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the library's name
+                self.do_GET()
+
+            def do_DELETE(self) -> None:  # the library's name
+                self.do_GET()
+
             def do_GET(self) -> None:  # the library's name
                 if not self.path.startswith(Prefix.PATH):
                     self.send_error(404)
                     return
                 connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=SECONDS)
-                connection.request("GET", "/" + self.path.removeprefix(Prefix.PATH), headers=dict(self.headers))
+                headers = dict(self.headers)
+                if not keeps_host:
+                    headers["Host"] = f"127.0.0.1:{site.port}"
+                if host != "127.0.0.1":
+                    headers["X-Forwarded-For"] = "192.0.2.1"
+                body = self.rfile.read(int(headers.get("Content-Length", 0)))
+                connection.request(self.command, "/" + self.path.removeprefix(Prefix.PATH), body, headers)
                 answer = connection.getresponse()
                 if held and held in self.path:
                     with contextlib.suppress(OSError):  # it takes too long
@@ -175,7 +190,7 @@ class Prefix:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Passing)
         self._server.daemon_threads = True
         Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}{self.PATH}"
+        self.url = f"http://{host}:{self._server.server_address[1]}{self.PATH}"
 
     def close(self) -> None:
         """End the proxy."""

@@ -156,8 +156,16 @@ class Gate:
         if level is not None and not self._may_administer(who.user.name, level):
             word = level.name.lower()
             raise HTTPRefused(403, f"the access rules do not let {who.user.name or ANONYMOUS} {word} (admin)")
-        if changes and who.is_by_cookie and headers.get("sec-fetch-site") != b"same-origin":
-            raise HTTPRefused(403, "with a cookie, changes need the header Sec-Fetch-Site: same-origin")
+        if changes and who.is_by_cookie and not self._is_from_own_page(headers):
+            raise HTTPRefused(403, "with a cookie, changes need the header Sec-Fetch-Site: same-origin, or our Origin")
+
+    def _is_from_own_page(self, headers: Mapping[str, bytes]) -> bool:
+        """Return whether a browser says that a request comes from one of our pages."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            return site == b"same-origin"
+        # Browsers send no Sec-Fetch-Site by plain HTTP to another machine, but the origin of what changes something.
+        return origin is not None and self._is_own(origin, headers.get("host", b""))
 
 
 def host_name(host: bytes) -> str | None:
