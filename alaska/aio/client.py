@@ -55,8 +55,8 @@ MOST_CONCURRENT = 10_000
 
 
 def new_address() -> str:
-    """Return an address that no other client has."""
-    return f"{socket.gethostname()[:100]}-{os.getpid()}-{secrets.token_hex(6)}"
+    """Return an address that no other client has; one access rule can allow all of them: ``open = "py::.*"``."""
+    return f"py::{socket.gethostname()[:100]}::{os.getpid()}-{secrets.token_hex(6)}"
 
 
 class Client(SendingClient):

@@ -29,7 +29,7 @@ NAME = "alaska"
 """The name of the system, and of what records the spans."""
 MOST_TEXT = 1000
 """The maximum length of the text of an error."""
-_GENERATED = re.compile(r".*(?:::[0-9]+-[0-9A-F]{4}|-[0-9]+-[0-9a-f]{12})", re.DOTALL)
+_GENERATED = re.compile(r".*(?:::[0-9]+-[0-9A-F]{4}|(?:::|-)[0-9]+-[0-9a-f]{12})", re.DOTALL)
 """The addresses of :func:`alaska.names.address_of` and :func:`alaska.aio.client.new_address`: of one connection."""
 
 
