@@ -27,6 +27,7 @@ from alaska.system.histogram import Histogram, Reading
 
 MOST_UNOFFERED = 5
 """The maximum number of services that are named since requests wait for them, and no worker offers them."""
+SUMMED_AT_ONCE = 1000
 MOST_READS = 5
 """How many queues are read from the store at a time to find their oldest message."""
 
@@ -198,13 +199,13 @@ def broker_measures(
     )  # fmt: skip
     for objects, add in summed:
         listed = list(objects)
-        for start in range(0, len(listed), TURN_ITEMS):
+        for start in range(0, len(listed), SUMMED_AT_ONCE):
             if looked >= TURN_ITEMS:
                 yield
                 looked = 0
-            part = listed[start : start + TURN_ITEMS]
+            part = listed[start : start + SUMMED_AT_ONCE]
             add(part)
-            looked += len(part)
+            looked += sum(len(each.parts) if isinstance(each, Queue) else 1 for each in part)
     measures = state.queues.measures
     return shown.BrokerMeasures(
         totals=totals(),

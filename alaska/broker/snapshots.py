@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import islice, repeat
 
 import alaska
 from alaska.admin import message_snapshots, stream_snapshots
@@ -202,12 +202,16 @@ class BrokerSnapshots:
             return (kind is None or name[0] is kind) and (matches is None or matches(name[1]))
 
         key, shape = _QUEUE_KEYS[query.sort]
-        queues = list(table.values())
-        keys: Iterable[Key | None] = map(key, queues)
-        if kind is not None or matches is not None:
-            keys = (key(queue) if is_wanted(queue) else None for queue in queues)
+
+        def keys() -> Iterator[Key | None]:
+            for queue in list(table.values()):
+                yield key(queue) if is_wanted(queue) else None
+                if (parts := len(queue.parts)) > 1:
+                    # A queue with messages of several priorities takes as long as so many others.
+                    yield from repeat(None, parts - 1)
+
         oldest = OldestMessages(MOST_READ)
-        return (yield from page_of(keys, query, shape, lambda each: self._queue_at(each, oldest)))
+        return (yield from page_of(keys(), query, shape, lambda each: self._queue_at(each, oldest)))
 
     def _queue_at(self, key: Key, oldest: OldestMessages) -> shown.Queue | None:
         queue = self._state.queues.table.get(QueueName(_KINDS[key[-2]], key[-1]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alaska.broker import cancelling, searching, shown_messages
+from alaska.admin import pages
+from alaska.broker import cancelling, measured, searching, shown_messages
 from alaska.broker.measured import Census
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -406,6 +407,18 @@ class ListTests(MessagesCase):
         census, table = Census(12), self.broker.queues.table
         waiting = [census.count(table).waiting for _ in range(3)]
         self.assertEqual((waiting, census.is_counting), ([0, 0, 30], False))
+
+    def test_bounded_sums(self) -> None:
+        """So do pages of queues, and the measures of all of them."""
+        self.fill_priorities(10)
+        self.patch(pages, "TURN_ITEMS", 6)
+        self.do("admin", mlm.ServiceSend(ADMIN, b"services", b"t1", 0, (b"{}",)))
+        self.assertEqual(self.take("admin"), [])
+        self.assertEqual(self.answer()["total"], 10)
+        self.patch(measured, "TURN_ITEMS", 6)
+        self.patch(measured, "SUMMED_AT_ONCE", 1)
+        measures = self.broker.administration.snapshots.measures(0)
+        self.assertGreaterEqual(sum(1 for _ in measures), 4)
 
     def test_bounded_leases(self) -> None:
         """One turn looks at a limited number of deliveries, those of one client too."""
