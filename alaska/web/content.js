@@ -64,7 +64,7 @@ function formsOf(bytes) {
 }
 
 /** Return a text in JSON with its parts in lines. Its numbers stay as they are written, whatever their size. */
-export function pretty(text) {
+function pretty(text) {
   try {
     JSON.parse(text);
   } catch {

@@ -18,7 +18,7 @@ export function place(message) {
 }
 
 /** Return the arguments that name the queue of a message. */
-export function queueOf(message) {
+function queueOf(message) {
   return message.queue === "service" ? { service: message.address } : { mailbox: message.address };
 }
 
