@@ -116,7 +116,7 @@ def check(file: Path, compiler: Compiler, as_json: bool = False) -> bool:
     """Print the errors and warnings in a file, one per line; return whether there are no errors."""
     is_good = True
     for each in mistakes(file, compiler):
-        streams.write_line(shown.either(each.as_object(), each.as_line(), as_json))
+        streams.write_line(streams.safe(shown.either(each.as_object(), each.as_line(), as_json)))
         is_good &= each.is_warning
     return is_good
 

@@ -165,6 +165,13 @@ class CheckTests(CommandCase):
             ],
         )
 
+    def test_control_characters(self) -> None:
+        """What a script has in a line with an error cannot control the terminal."""
+        self.write("services/odd.lua", 'x = "a\x1b[2J\x1b]0;x\n')
+        done = self.alas("check", "services/")
+        self.assertIn(r"\x1b[2J", done.stdout)
+        self.assertNotIn("\x1b", done.stdout)
+
     def test_broken(self) -> None:
         """Files that do not compile or cannot be read are listed, the other files are checked, and the status is 1."""
         self.write("services/a.lua", "\nx = = 1")
