@@ -54,9 +54,15 @@ INBOX = 1000
 MOST_CONCURRENT = 10_000
 
 
-def new_address() -> str:
-    """Return an address that no other client has; one access rule can allow all of them: ``open = "py::.*"``."""
-    return f"py::{socket.gethostname()[:100]}::{os.getpid()}-{secrets.token_hex(6)}"
+def new_address(username: str | None = None) -> str:
+    """Return an address that no other client has.
+
+    That of a user begins with the user's name, as addresses of alas, so that access rules need to allow no more than
+    what is the user's own: ``open = "%u/.*"``.
+    """
+    address = f"py::{socket.gethostname()[:100]}::{os.getpid()}-{secrets.token_hex(6)}"
+    own = f"{username}/{address}"
+    return own if username and len(to_octets(own, "address")) <= mlm.MAX_STRING_OCTETS else address
 
 
 class Client(SendingClient):
@@ -110,7 +116,7 @@ class Client(SendingClient):
             if not to_number(number, most, name):
                 raise ValueError(f"{name} must be a number from 1 on, not 0")
         self.endpoint = endpoint
-        octets = to_octets(new_address() if address is None else address, "address")
+        octets = to_octets(new_address(username) if address is None else address, "address")
         check(mlm.ConnectionOpen(octets))
         self.address = to_text(octets)
         self._credentials = username, password, curve

@@ -78,7 +78,7 @@ def bench(
         if pumps:
             pumps[0].confirmed(confirmation)
 
-    speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(), confirmed=confirmed)
+    speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(connection), confirmed=confirmed)
 
 
 class Repeated(Reading):

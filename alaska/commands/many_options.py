@@ -114,7 +114,7 @@ def send_many(
     def confirmed(confirmation: Confirmation) -> None:
         pumps[0].confirmed(confirmation)
 
-    speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(), confirmed=confirmed)
+    speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(connection), confirmed=confirmed)
 
 
 def _opened(path: str) -> BinaryIO:

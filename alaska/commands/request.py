@@ -91,7 +91,7 @@ def request(
         _print(answer, as_json)
         return 0
 
-    speaking.speak(connection, talk, address=speaking.own_address())
+    speaking.speak(connection, talk, address=speaking.own_address(connection))
 
 
 def _print_progress(progress: Progress) -> None:

@@ -98,9 +98,13 @@ def exit_status(error: errors.AlaskaError) -> int:
     return 1 if isinstance(error, errors.Refused) else status_of(error)
 
 
-def own_address() -> str:
-    """Return an address for a client whose answers only this command reads."""
-    return address_of("alas")
+def own_address(connection: Connection) -> str:
+    """Return an address for a client whose answers only this command reads.
+
+    That of a user begins with the user's name, so that access rules need to allow no more than what is the user's own.
+    """
+    username = connection.credentials.username
+    return address_of(f"{username}/alas" if username else "alas")
 
 
 class Content(NamedTuple):

@@ -8,7 +8,7 @@ import sys
 import traceback
 from datetime import datetime, timedelta, timezone
 
-from twisted.trial.unittest import SkipTest
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska import errors
 from alaska.aio import Client, Request
@@ -32,6 +32,21 @@ async def echo(request: Request) -> object:
     if request.subject == "nothing":
         return None
     return request.body
+
+
+class AddressTests(SynchronousTestCase):
+    """The addresses of clients that are given none."""
+
+    def test_own(self) -> None:
+        """That of a user is the user's own, and no two are the same."""
+        found = [Client(ENDPOINT, username=user, password=user and "p").address for user in ("ann", "ann", None)]
+        self.assertRegex(found[0], "^ann/py::")
+        self.assertRegex(found[2], "^py::")
+        self.assertEqual(len(set(found)), 3)
+
+    def test_long_name(self) -> None:
+        """A user name that is too long for it is left out."""
+        self.assertRegex(Client(ENDPOINT, username="a" * 250, password="p").address, "^py::")
 
 
 class RequestTests(AioCase):

@@ -20,8 +20,10 @@ from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
 from alaska.commands import send
 from alaska.commands.command import said
+from alaska.commands.connection import Connection
 from alaska.commands.credentials import Credentials
 from alaska.commands.send import Outcome, Sending
+from alaska.commands.speaking import own_address
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.testing import ScriptedBroker
@@ -270,6 +272,12 @@ class CredentialsTests(OutcomeCase):
             (("-u", "alice"), environ),
         ):
             self.assertEqual(self.outcome(*arguments, environ=given).status, 0, arguments)
+
+    def test_own_address(self) -> None:
+        """A command that waits for an answer has an address that begins with the user name."""
+        for username, begins in (("alice", "alice/alas::"), (None, "alas::")):
+            credentials = Credentials(username, username and "secret", None)
+            self.assertTrue(own_address(Connection(ENDPOINT, credentials)).startswith(begins))
 
     def test_refused(self) -> None:
         """Wrong or missing credentials have their own status, and the text does not contain them."""
