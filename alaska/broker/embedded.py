@@ -37,7 +37,7 @@ class EmbeddedBrokerService(BrokerService):
             if not error.is_taken:
                 raise
             self._log.info(
-                "another broker serves {endpoints}; joining the broker there",
+                "another program serves {endpoints}; joining the broker there",
                 endpoints=", ".join(bind.endpoint for bind in self._binds),
             )
             self._retry_in(TAKE_OVER_SECONDS)

@@ -81,7 +81,8 @@ class Membership:
 
     def _warn(self) -> None:
         self._log.warn(
-            "no broker answers at {endpoint} yet; the worker waits for it", endpoint=self._settings.broker_endpoint
+            "no broker answers at {endpoint} yet; the worker waits for it; alas doctor looks for the reason",
+            endpoint=self._settings.broker_endpoint,
         )
 
     def _failed(self, failure: Failure) -> None:

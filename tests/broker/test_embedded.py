@@ -34,7 +34,7 @@ class EmbeddedTests(NetworkCase):
         """The first broker serves, and the others log that they join it; when it stops, exactly one takes over."""
         services = first, second, third = self.start(), self.start(), self.start()
         self.assertEqual(self.serving(*services), [True, False, False])
-        joining = f"another broker serves {ENDPOINT}; joining the broker there"
+        joining = f"another program serves {ENDPOINT}; joining the broker there"
         self.assertEqual(self.logged(), [f"Broker ready ({ENDPOINT})", joining, joining])
         self.pass_time(10)
         first.stopService()

@@ -28,7 +28,8 @@ class BrokerTests(WorkerCase):
         self.pass_time(1.4)
         self.assertEqual(self.logged(), [])
         self.pass_time(10)
-        self.assertEqual(self.logged(LogLevel.warn), [f"no broker answers at {ENDPOINT} yet; the worker waits for it"])
+        warning = f"no broker answers at {ENDPOINT} yet; the worker waits for it; alas doctor looks for the reason"
+        self.assertEqual(self.logged(LogLevel.warn), [warning])
         self.start_broker()
         self.pass_time(1)
         self.assertEqual(self.logged()[-1], "Alaska worker ready (pool:4)")
