@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from alaska import errors
 from alaska.aio.connection import Connection
+from alaska.aio.progress import Reports
 from alaska.aio.termination import terminated
 from alaska.aio.tracing import RequestRecord, ServiceTracing
 from alaska.messaging.delivery import Cancellation, Delivery
@@ -97,6 +98,7 @@ class ServiceRunner:
         self.ended: asyncio.Future[errors.ClientError] = loop.create_future()
         """What has ended the service, if the broker did."""
         self._connection = connect(self)
+        self._reports = Reports(loop, self._connection.send_progress)
 
     async def start(self, timeout: float | None) -> None:
         """Connect, and offer the service.
@@ -125,6 +127,9 @@ class ServiceRunner:
 
     def _ended(self, key: tuple[int, int | Request], task: asyncio.Task[None]) -> None:
         self._runs.pop(key, None)
+        session, lease = key
+        if isinstance(lease, int):
+            self._reports.end((session, lease))
         if not task.cancelled():
             task.exception()  # It is one that ends the program; the loop has raised it.
 
@@ -137,11 +142,8 @@ class ServiceRunner:
                 run.task.cancel()
 
     def _report(self, delivery: Delivery, reason: bytes) -> None:
-        lease = delivery.lease
-        if lease is None:
-            return
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._connection.send_progress, reason, delivery.session, lease)
+        if delivery.lease is not None:
+            self._reports.add((delivery.session, delivery.lease), reason)
 
     async def _serve(self, request: Request) -> None:
         delivery = request.delivery

@@ -110,6 +110,27 @@ class ServeTests(AioCase):
         await self.end(serving)
 
     @in_loop
+    async def test_much_progress(self) -> None:
+        """A function may tell its progress as often as it likes: the last report of each while is sent."""
+
+        async def serve(request: Request) -> None:
+            for number in range(1000):
+                request.progress(number / 2000)
+            await asyncio.sleep(0.01)
+            for number in range(1000, 2000):
+                request.progress(number / 2000)
+            await asyncio.sleep(1.0)
+
+        told: list[float] = []
+        worker = self.aio()
+        worker.service("svc")(serve)
+        serving = await self.serving(worker)
+        async with self.aio() as client:
+            await client.request("svc", "x", timeout=60, progress=lambda progress: told.append(progress.fraction))
+        self.assertEqual(told, [0.4995, 0.9995])
+        await self.end(serving)
+
+    @in_loop
     async def test_no_thread(self) -> None:
         """A request for which no thread can be started is put off, and has not failed."""
         start, starts = threading.Thread.start, iter((True, True, False))
