@@ -127,7 +127,7 @@ class SendQueue:
         count = self._taken + len(self._messages)
         try:
             while self._taken < count and not self._is_full:
-                await self._progress.wait()
+                await self._some_taken()
         except BaseException:
             coroutine.close()
             raise
@@ -139,10 +139,14 @@ class SendQueue:
         """Wait until all messages that were sent so far are in the send buffer, or lost with the connection."""
         count = self._taken + len(self._messages)
         while self._taken < count:
-            if not self._is_awake:  # the thread was interrupted before it could wake up the loop
-                self._take()
-            else:
-                await self._progress.wait()
+            await self._some_taken()
+
+    async def _some_taken(self) -> None:
+        """Wait until some more are taken; take them here, if a thread was interrupted before it woke up the loop."""
+        if self._is_awake:
+            await self._progress.wait()
+        else:
+            self._take()
 
     async def emptied(self, seconds: float) -> int:
         """Do as :meth:`taken` for so many seconds; return how many messages are left."""

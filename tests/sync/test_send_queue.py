@@ -33,13 +33,26 @@ class CountingLoop(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(callback, *arguments, **options)  # type: ignore[arg-type]
 
 
+class InterruptedBackground(Background):
+    """A thread whose next wake-up is interrupted by Ctrl-C, if it is to be."""
+
+    is_interrupted = False
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Be interrupted, or do as the base class."""
+        if self.is_interrupted:
+            self.is_interrupted = False
+            raise KeyboardInterrupt
+        super().soon(call)
+
+
 class QueueTests(SyncCase):
     """The queue itself, while the event loop is busy with something else."""
 
-    def queue(self) -> tuple[SendQueue, CountingLoop, Background]:
+    def queue(self) -> tuple[SendQueue, CountingLoop, InterruptedBackground]:
         """Return the queue of a client that is connected, its loop and its thread."""
         client, loop = Client(self.endpoint), CountingLoop()
-        background = Background(client.close, lambda: loop)
+        background = InterruptedBackground(client.close, lambda: loop)
 
         async def connect() -> SendQueue:
             await client.connect()
@@ -65,6 +78,17 @@ class QueueTests(SyncCase):
         self.assertEqual((loop.count - before, len(queue)), (1, 500))
         busy.set()
         background.call(queue.taken(), SECONDS)
+        self.assertEqual(len(queue), 0)
+        background.stop()
+
+    @in_thread
+    def test_interrupted(self) -> None:
+        """A message of a thread that was interrupted before it woke up the loop does not stay behind."""
+        queue, _, background = self.queue()
+        background.is_interrupted = True
+        self.assertRaises(KeyboardInterrupt, self.send, queue, 0)
+        self.assertEqual(len(queue), 1)
+        background.call(queue.before(queue.taken()), SECONDS)
         self.assertEqual(len(queue), 0)
         background.stop()
 
@@ -127,7 +151,7 @@ class BulkTests(SyncCase):
 
     @in_thread
     def test_closed_while_waiting(self) -> None:
-        """A thread that waits for room gets the error with which another one closes the client."""
+        """A thread that waits for room gets an error when another one closes the client."""
         client = self.client(most_messages=5, send_timeout=None)
         client.connect()
         self.in_reactor(self.broker.stopService)
@@ -141,7 +165,7 @@ class BulkTests(SyncCase):
             self.wait_until(lambda: client.unproven == 5)
             with self.assertRaises(errors.ConnectTimeout):
                 client.close(0.1)
-            self.assertRaises(errors.ConnectTimeout, sending.result, SECONDS)
+            self.assertRaises((errors.NotConnected, errors.ConnectTimeout), sending.result, SECONDS)
         self.broker = self.in_reactor(self.start)
 
     @in_thread
