@@ -7,11 +7,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.admin.http import message_terms
 from alaska.admin.http.message_terms import REQUEST_TERMS
 from alaska.admin.http.routes import Asked
+from alaska.admin.snapshots import Done
 from alaska.broker import terms as broker_terms
 from alaska.client import Client, Delivery
 from alaska.client.terms import to_terms
@@ -26,6 +28,24 @@ TEXTS = st.one_of(
     st.datetimes(timezones=st.just(timezone.utc)).map(datetime.isoformat),
     st.sampled_from(["keep", "replace", "4", "1001", "a%FF%00", "%"]),
 )
+
+
+class Searching:
+    """A broker in which cancelling takes long."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.going_on: list[Deferred[Done]] = []
+
+    def is_in_flight(self, service: bytes, tracker: bytes) -> Deferred[bool]:
+        """No worker has it."""
+        return succeed(False)
+
+    def cancel_own(self, address: bytes, service: bytes, tracker: bytes, force: bool) -> Deferred[Done]:
+        """Begin to search."""
+        self.asked.append(tracker)
+        self.going_on.append(Deferred())
+        return self.going_on[-1]
 
 
 class TermsCase(MessagesCase):
@@ -290,6 +310,21 @@ class CancelTests(TermsCase):
             connection.send(head.encode())
         self.pass_time(0.5)
         self.assertEqual([each.answers[0].json["state"] for each in asked], ["cancelled"] * 3)
+
+    def test_in_turn(self) -> None:
+        """Who cancels many requests does not keep others waiting until all of them are cancelled."""
+        searching = Searching()
+        self.messages.requests._broker = searching
+        for tracker in "TUV":
+            self.post(PATH, f"Alaska-Tracker: {tracker}")
+        self.post(PATH, "Alaska-Tracker: W", user="ann")
+        for tracker, user in (("T", "cid"), ("U", "cid"), ("V", "cid"), ("W", "ann")):
+            self.begin("DELETE", f"/api/v1/requests/{tracker}", user=user)
+        while searching.going_on:
+            searching.going_on.pop(0).callback(Done())
+            self.pass_time(2.0)
+        self.assertEqual(searching.asked, [b"T", b"W", b"U", b"V"])
+        self.assertEqual(self.messages.requests._cancelling_of, {})
 
     def test_no_broker(self) -> None:
         """Without a broker, the answer is 503."""

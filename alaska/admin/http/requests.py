@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -116,6 +117,8 @@ class Requests:
         self._broker = broker
         # The broker lets a client search for one message at a time.
         self._cancelling = DeferredLock()
+        # Of each user, only one waits for it: others do not wait for all that somebody cancels.
+        self._cancelling_of: dict[str, DeferredLock] = {}
         self.outcomes = Outcomes(reactor.seconds, wall)
 
     def confirmed(self, confirmation: Confirmation) -> None:
@@ -231,7 +234,7 @@ class Requests:
             raise HTTPRefused(501, "requests cannot be cancelled here")
         address, tracker = to_octets(self._gateway.asker.address), to_octets(outcome.tracker)
         force = asked.arguments.get("force") == "1"
-        async with self._cancelling:
+        async with self._turn_of(asked.user.name), self._cancelling:
             _check_pending(outcome)
             try:
                 await self._broker.cancel_own(address, outcome.service, tracker, force)
@@ -244,6 +247,17 @@ class Requests:
             # The broker has told that it is cancelled, but on another way.
             await self._wait(outcome, TOLD_SECONDS)
         return await self._progress(asked)
+
+    @asynccontextmanager
+    async def _turn_of(self, user: str) -> AsyncIterator[None]:
+        """Wait until no other request of a user is being cancelled."""
+        lock = self._cancelling_of.setdefault(user, DeferredLock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked and not lock.waiting:
+                self._cancelling_of.pop(user, None)
 
     async def _state_of(self, outcome: Outcome) -> State:
         """Return the state of a request, which may end meanwhile."""
