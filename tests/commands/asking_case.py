@@ -17,6 +17,7 @@ from alaska.commands.credentials import Credentials
 from alaska.errors import AlaskaError
 from alaska.store.memory import MemoryStore
 from alaska.testing import run_for
+from tests.commands.json_fits import check_fits
 from tests.network_case import ENDPOINT, NetworkCase
 
 
@@ -60,7 +61,9 @@ class AskingCase(NetworkCase):
         """
         talks: list[Talk] = []
         command.main(list(arguments), standalone_mode=False, obj=lambda _connection, talk: talks.append(talk))
-        return self.talk(talks[0])
+        text = self.talk(talks[0])
+        check_fits([command.name or "", *arguments], text)
+        return text
 
     def talk(self, talk: Talk) -> str:
         """Talk to the broker, and return what is to be printed; see :meth:`alas`."""

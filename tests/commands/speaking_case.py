@@ -13,6 +13,7 @@ from alaska.commands.connection import Connection
 from alaska.commands.credentials import Credentials
 from alaska.commands.speaking import Talk, conversation
 from tests.commands.asking_case import AskingCase
+from tests.commands.json_fits import check_fits
 from tests.network_case import ENDPOINT
 
 
@@ -38,7 +39,9 @@ class SpeakingCase(AskingCase):
         before = self.output.buffer.tell()
         command.main(list(arguments), standalone_mode=False, obj=speak)
         self.run_on()
-        return statuses[0] if statuses else None, self.printed(before)
+        printed = self.printed(before)
+        check_fits([command.name or "", *arguments], printed)
+        return statuses[0] if statuses else None, printed
 
     def end(self, spoken: Deferred[Any]) -> None:
         """End a command that goes on."""

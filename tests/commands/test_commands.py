@@ -17,6 +17,7 @@ from alaska.commands import check, streams
 from alaska.commands.alas import alas
 from alaska.commands.lua_names import NotLua
 from tests import PROJECT
+from tests.commands.json_fits import check_fits
 
 WITHOUT_JSON = {"mail", "publish", "completion", "password", "token"}
 """The commands without ``--json``: they print nothing, or what goes into a file as it is."""
@@ -50,7 +51,7 @@ class CommandCase(SynchronousTestCase):
     def alas(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
         """Run alas, and wait for its end."""
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "alaska.commands.alas", *arguments],
             input=stdin.decode("latin-1"),
             encoding="latin-1",
@@ -60,6 +61,8 @@ class CommandCase(SynchronousTestCase):
             timeout=60,
             check=False,
         )
+        check_fits(arguments, done.stdout)
+        return done
 
 
 class RunTests(CommandCase):
