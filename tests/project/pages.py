@@ -48,7 +48,7 @@ _VARYING = (
     (r"\b1[5-9]\d{8}\.\d+\b", "TIME"),
     (r"\b(\w{2,8})::[\w.-]+::\d+(-[0-9A-F]{4})?", r"\1::ADDRESS"),
     (r"\bprocess \d+\b", "process NUMBER"),
-    (r"\b\d+(\.\d+)?( ?(us|ms|s|min|h|MB|KiB|MiB|GiB))\b", "AMOUNT"),
+    (r"\b\d+(\.\d+)?( ?(us|ms|s|min|m|h|d|MB|KiB|MiB|GiB))\b", "AMOUNT"),
     (rf"\b{re.escape(socket.gethostname())}\b", "box"),
     (r"\b\d+(\.\d+)?/s", "RATE"),
     (r"[ \t]+", " "),

@@ -56,6 +56,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertTrue(is_shown("a\n...\nd", "a\nb\nc\nd"))
         self.assertTrue(is_shown("a\n...", "a\nb\nc"))
         self.assertTrue(is_shown("in 5 ms", "in 7.25 ms"))
+        self.assertTrue(is_shown("for 30s", "for 2m"))
         self.assertFalse(is_shown("a c", "a b c"))
         self.assertFalse(is_shown("a", "a\nb"))
 
