@@ -9,7 +9,7 @@ import { to, withArgs } from "./router.js";
  * Return a table.
  *
  * A column has a `label`, `cell(row)`, and perhaps `sort`, the value of the argument `sort` that sorts by it, and
- * `number` if it is aligned as one. `page` is a page of the API, or has `items` only. `key(row)` identifies a row.
+ * `number` if it is aligned as one, `wide` if it needs room, `short` if it is never broken. `page` is a page of the API, or has `items` only. `key(row)` identifies a row.
  */
 export function table(at, caption, columns, page, key, none) {
   if (!page.items.length && !at.args.after) return at.args.match || at.args.sender ? nothingMatches(at) : none;
@@ -32,7 +32,7 @@ function cell(column, value) {
 }
 
 function classOf(column, isNone = false) {
-  return [isNone ? "none" : "", column.number ? "number" : "", column.wide ? "wide" : "", column.label ? "" : "last"].filter(Boolean).join(" ");
+  return [isNone ? "none" : "", column.number ? "number" : "", column.wide ? "wide" : "", column.short ? "short" : "", column.label ? "" : "last"].filter(Boolean).join(" ");
 }
 
 function header(at, column) {
@@ -41,7 +41,7 @@ function header(at, column) {
   }
   const is = (at.args.sort ?? "") === column.sort;
   const order = column.sort === "" || column.ascending ? "ascending" : "descending";
-  const arrow = html`<span class="order" aria-hidden="true">${is ? (order === "ascending" ? "↑" : "↓") : ""}</span>`;
+  const arrow = is ? html`<span class="order" aria-hidden="true">${order === "ascending" ? "↑" : "↓"}</span>` : nothing;
   // The labels of numbers end where the numbers do.
   return html`<th role="columnheader" scope="col" class=${classOf(column)} aria-sort=${is ? order : "none"}>
     <a href=${withArgs(at, { sort: column.sort })}>${column.number ? html`${arrow}${column.label}` : html`${column.label}${arrow}`}</a>

@@ -42,7 +42,7 @@ function draw(data, at) {
 const COLUMNS = [
   { label: "Subject", cell: (one) => link("letters", [String(one.position)], one.subject) },
   { label: "Queue", cell: (one) => link(one.queue === "service" ? "services" : "mailboxes", [one.address], one.address) },
-  { label: "Cause", cell: (one) => badge(CAUSE[one.cause] ?? one.cause, one.cause === "cancelled" || one.cause === "purged" ? "" : "bad") },
+  { label: "Cause", short: true, cell: (one) => badge(CAUSE[one.cause] ?? one.cause, one.cause === "cancelled" || one.cause === "purged" ? "" : "bad") },
   { label: "Reason", wide: true, cell: (one) => html`<span class="reason">${visible(one.reason) || "–"}</span>` },
   { label: "Attempts", number: true, cell: (one) => count(one.attempts) },
   { label: "Died", number: true, cell: (one) => time(one.time) },

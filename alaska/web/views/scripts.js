@@ -12,7 +12,7 @@ const total = (one) => Object.values(one.errors).reduce((sum, number) => sum + n
 
 const COLUMNS = [
   { label: "Script", sort: "", wide: true, cell: (one) => html`${one.name ? link("scripts", [one.name], one.name) : html`<span class="dim">all others</span>`} ${states(one)}` },
-  { label: "Version", cell: (one) => (one.version ? html`<span class="name" title=${one.changed ? `Changed ${new Date(one.changed * 1000).toLocaleString()}` : ""}>${one.version}</span>` : NONE) },
+  { label: "Version", short: true, cell: (one) => (one.version ? html`<span class="name" title=${one.changed ? `Changed ${new Date(one.changed * 1000).toLocaleString()}` : ""}>${one.version}</span>` : NONE) },
   { label: "Calls", sort: "calls", number: true, cell: (one) => count(one.calls) },
   { label: "Errors", sort: "errors", number: true, cell: (one) => errors(one) },
   { label: "Mean time", sort: "mean", number: true, cell: (one) => (one.calls ? duration(one.seconds / one.calls) : NONE) },
@@ -65,7 +65,7 @@ function drawOne(one, at) {
     ${head(script, html`${back} ${states(one)}`)}
     <dl class="tiles">
       ${tile("Calls", count(one.calls))}
-      ${tile("Errors", errors(one), reasons(one))}
+      ${tile("Errors", count(total(one)), total(one) ? `${percent(total(one), one.calls)}: ${reasons(one)}` : nothing, total(one) ? "bad" : "")}
       ${tile("Mean time", one.calls ? duration(one.seconds / one.calls) : NONE, `${duration(one.seconds)} in all`)}
       ${tile("Memory", one.memory ? octets(one.memory) : NONE)}
     </dl>
@@ -75,7 +75,7 @@ function drawOne(one, at) {
     <section class="block"><h2>File</h2>${facts([
       ["Version", one.version ? name(one.version) : NONE],
       ["Changed", clock(one.changed)],
-      ["Workers that have it", count(one.workers)],
+      ["Workers", count(one.workers)],
     ])}</section>`;
 }
 

@@ -16,7 +16,7 @@ const COLUMNS = [
   { label: "Failed", sort: "failed", number: true, cell: ({ overview: one }) => html`${count(one.failed)} <span class="dim">${percent(one.failed, one.executed)}</span>` },
   { label: "Memory", sort: "memory", number: true, cell: ({ overview: one }) => octets(one.slots.memory) },
   { label: "Up", sort: "seconds", number: true, cell: ({ overview: one }) => since(one.started) },
-  { label: "Version", cell: ({ overview: one }) => one.version },
+  { label: "Version", short: true, cell: ({ overview: one }) => one.version },
   { label: "Told", number: true, cell: (one) => time(one.told) },
 ];
 
