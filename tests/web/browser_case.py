@@ -173,11 +173,11 @@ class BrowserCase(SynchronousTestCase):
         for key in keys:
             ActionChains(self.browser, duration=0).send_keys(getattr(Keys, key, key)).perform()
 
-    def click(self, text: str, within: str = "body") -> None:
-        """Click the button or link with a text."""
+    def click(self, text: str, within: str = "body", *, starts: bool = False) -> None:
+        """Click the button or link with a text, or with one that starts so."""
         find = (
             "[...document.querySelectorAll(arguments[0] + ' :is(button, a, summary)')]"
-            ".find((each) => each.innerText.trim() === arguments[1])"
+            f".find((each) => each.innerText.trim(){'.startsWith(arguments[1])' if starts else ' === arguments[1]'})"
         )
         end = time.monotonic() + SECONDS
         while not self.js(f"{find} !== undefined", within, text):

@@ -13,7 +13,7 @@ STOPS = """(() => {
     const box = each.getBoundingClientRect();
     const style = getComputedStyle(each);
     const isMarked = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
-    const isSeen = box.width > 8 && box.height > 8 && box.left >= 0 && box.right <= innerWidth;
+    const isSeen = box.width > 4 && box.height > 8 && box.left >= 0 && box.right <= innerWidth;
     if (!isMarked || !isSeen) found.push([each.outerHTML.slice(0, 120), isMarked, isSeen]);
   }
   document.activeElement.blur();

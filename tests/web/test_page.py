@@ -53,12 +53,12 @@ class ViewTests(BrowserCase):
         for view, button in (
             ("overview", "Drain"),
             ("services/render", "Purge"),
-            ("services/render", "Cancel all 3"),
+            ("services/render", "Cancel all"),
             ("services/render", "page"),
             ("running", "slow"),
         ):
             self.go(view)
-            self.click(button, "main")
+            self.click(button, "main", starts=True)
             self.until("document.querySelector('dialog')?.open")
             for theme, width in (("light", 400), ("dark", 1280)):
                 self.size(width)
