@@ -43,11 +43,12 @@ class MachineTests(SynchronousTestCase):
 
     def test_installed(self) -> None:
         """The commands put settings, scripts and units where the programs look for them."""
+        typed = commands("install")
         folder = Path(self.mktemp()).absolute()
         for name in ("examples", "services"):
             shutil.copytree(PROJECT / name, folder / name)
         folder.joinpath("etc/systemd/system").mkdir(parents=True)
-        for command in commands("install"):
+        for command in typed:
             self.assertLessEqual(set(OWNER.findall(command)), {"root", of_unit("alaska", "User")})
             inside = re.sub(r" (/(?:etc|var|opt)/)", rf" {folder}\1", OWNER.sub("", command))
             subprocess.run(["bash", "-c", inside], cwd=folder, check=True, timeout=60)
@@ -65,8 +66,9 @@ class MachineTests(SynchronousTestCase):
 
     def test_endpoint(self) -> None:
         """The endpoint for the user of the broker is in the settings."""
+        typed = commands("runuser")
         settings = PROJECT.joinpath("examples/etc/malamute.cfg").read_text(encoding="utf-8")
-        for command in commands("runuser"):
+        for command in typed:
             self.assertIn(f' "{command.split()[-1]}"', settings)
 
     def test_units(self) -> None:
@@ -83,11 +85,12 @@ class DockerTests(SynchronousTestCase):
 
     def test_services(self) -> None:
         """Commands of Compose name services that there are, and commands of alas."""
+        typed = commands("docker compose")
         composed = PROJECT.joinpath("compose.yaml").read_text(encoding="utf-8").partition("\nservices:")[2]
         services = set(SERVICE.findall(composed.partition("\nvolumes:")[0]))
         self.assertEqual(services, {"broker", "worker"})
         known = {name for entries in SECTIONS.values() for name in entries}
-        for command in commands("docker compose"):
+        for command in typed:
             for name in re.findall(r"(?:exec(?: -T)?|logs(?: --\w+)*|--scale) (\w+)", command):
                 self.assertIn(name, services, command)
             for name in re.findall(r"\balas (\w+)", command):
