@@ -1,4 +1,4 @@
-// Keeps the focus where it is when a list is drawn again without what had it.
+// Keeps the focus and the selection where they are when a list is drawn again.
 
 const ROW = "tr, li";
 const BUTTONS = "a, button, summary";
@@ -10,11 +10,27 @@ const BUTTONS = "a, button, summary";
 export function keepFocus(draw) {
   const before = document.activeElement;
   const place = before && before !== document.body ? placeOf(before) : null;
+  const selected = selection();
   draw();
-  if (!place || before.isConnected) return;
+  if (selected) select(selected);
+  if (!place || document.activeElement === before) return;
+  // A row that was moved has lost the focus.
+  if (before.isConnected) return void (document.activeElement === document.body && before.focus({ preventScroll: true }));
   const next = place.isInHead ? document.querySelector(".state button:last-of-type") : sameOf(place);
   if (next) next.focus();
   else document.querySelector("main h1")?.focus({ preventScroll: true });
+}
+
+function selection() {
+  const now = getSelection();
+  return now.isCollapsed ? null : [now.anchorNode, now.anchorOffset, now.focusNode, now.focusOffset];
+}
+
+/** Select again what was selected in a row that was moved. */
+function select([from, fromOffset, to, toOffset]) {
+  if (!getSelection().isCollapsed || !from.isConnected || !to.isConnected) return;
+  const within = (node, offset) => Math.min(offset, node.length ?? node.childNodes.length);
+  getSelection().setBaseAndExtent(from, within(from, fromOffset), to, within(to, toOffset));
 }
 
 function placeOf(element) {

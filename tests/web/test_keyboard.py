@@ -50,6 +50,20 @@ class FocusTests(BrowserCase):
         self.shows("a-new-one", "main table")
         self.assertEqual(self.js("[document.activeElement.innerText, getSelection().toString()]"), ["reports"] * 2)
 
+    def test_moved(self) -> None:
+        """What has the focus, or is selected, stays so when its row changes its place."""
+        for name, count in (("moved-a", 5), ("moved-b", 6)):
+            for _ in range(count):
+                self.site.ask("POST", f"/api/v1/mailboxes/{name}?subject=x", b"x")
+        self.open("mailboxes?match=moved&sort=waiting", user="dan")
+        first = "document.querySelector('main tbody a')"
+        self.until(f"{first}?.innerText === 'moved-b'")
+        self.js(f"[{first}.focus(), getSelection().selectAllChildren({first})]")
+        for _ in range(3):
+            self.site.ask("POST", "/api/v1/mailboxes/moved-a?subject=x", b"x")
+        self.until(f"{first}?.innerText === 'moved-a'")
+        self.assertEqual(self.js("[document.activeElement.innerText, getSelection().toString()]"), ["moved-b"] * 2)
+
     def test_back(self) -> None:
         """Who goes back while a dialog is open has neither the dialog nor the view any more."""
         self.open("mailboxes", user="dan")
