@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { may } from "../app.js";
-import { count, duration, many } from "../format.js";
+import { count, duration, many, visible } from "../format.js";
 import { from, look, place } from "../messages.js";
 import { badge, empty, head, link, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
@@ -54,7 +54,7 @@ const DONE = {
 
 function before(one) {
   const after = one.delivered === null ? "" : `, after ${duration(one.time - one.delivered)}`;
-  const reason = one.reason && (one.what === "progress" ? html` ${one.reason}` : html`: <span class="reason">${one.reason}</span>`);
+  const reason = one.reason && (one.what === "progress" ? html` ${visible(one.reason)}` : html`: <span class="reason">${visible(one.reason)}</span>`);
   return step(one.time, html`${one.worker ? name(one.worker) : "Its worker"} ${DONE[one.what]}${one.what === "progress" ? nothing : after}${reason}${one.what === "progress" ? after : nothing}`);
 }
 
@@ -69,7 +69,7 @@ function alive(one, past) {
       ${past}
       ${!past.length && one.attempts > (one.state === "running" ? 1 : 0) ? html`<li>It was tried ${many(one.attempts - (one.state === "running" ? 1 : 0), "time")}${one.snoozes ? `, and put off ${many(one.snoozes, "time")} without an attempt` : ""}.</li>` : nothing}
       ${one.state === "running" ? step(one.delivered, html`${name(one.client)} got it, attempt ${count(one.attempts)}.`) : nothing}
-      ${one.progress !== null ? html`<li>Its script is at ${Math.round(one.progress * 100)} % ${one.progress_text}.</li>` : nothing}
+      ${one.progress !== null ? html`<li>Its script is at ${Math.round(one.progress * 100)} % ${visible(one.progress_text)}.</li>` : nothing}
       ${one.cancelled ? html`<li>It was cancelled, and the client has been told.</li>` : nothing}
       ${one.state === "waiting" ? html`<li>It waits for a ${one.queue === "service" ? "worker" : "reader"}, with priority ${one.priority}.</li>` : nothing}
       ${one.state === "delayed" ? step(one.due, "It is due.") : nothing}
@@ -83,7 +83,7 @@ function dead(one, past) {
       ${step(one.arrived, html`It arrived from ${from(one.sender)}, for ${place(one)}.`)}
       ${past}
       ${one.worker ? html`<li>${name(one.worker.address)} on ${name(one.worker.host)} had it last.</li>` : nothing}
-      ${step(one.time, html`It died after ${many(one.attempts, "attempt")}: <span class="reason">${one.reason || one.cause}</span>`)}
+      ${step(one.time, html`It died after ${many(one.attempts, "attempt")}: <span class="reason">${visible(one.reason || one.cause)}</span>`)}
     </ol></section>`;
 }
 
@@ -97,14 +97,14 @@ function finished(one, past) {
       ${step(one.since, html`It arrived from ${from(one.sender)}, for ${place(one)}.`)}
       ${past}
       ${one.worker ? step(one.delivered, html`${name(one.worker)} got it, attempt ${count(one.attempts)}.`) : nothing}
-      ${step(one.time, html`It ended${one.delivered === null ? "" : ` after ${duration(one.time - one.delivered)}`}: ${word}, with the status ${one.status}${one.reason ? html`: <span class="reason">${one.reason}</span>` : "."}`)}
+      ${step(one.time, html`It ended${one.delivered === null ? "" : ` after ${duration(one.time - one.delivered)}`}: ${word}, with the status ${one.status}${one.reason ? html`: <span class="reason">${visible(one.reason)}</span>` : "."}`)}
       ${one.answer === null ? nothing : html`<li>Its answer has the position ${link("search", [], count(one.answer), { text: String(one.answer) })}, and is ${one.answer_state}.</li>`}
     </ol></section>`;
 }
 
 function ended(one) {
   return html`<section class="block"><h2>An id of ${place(one)} ${badge("ended")}</h2>
-    <p>The message at position ${count(one.position)} has ended with the status ${one.status}${one.reason ? `: ${one.reason}` : ""}. Its id is still known, so no second one is accepted.</p></section>`;
+    <p>The message at position ${count(one.position)} has ended with the status ${one.status}${one.reason ? `: ${visible(one.reason)}` : ""}. Its id is still known, so no second one is accepted.</p></section>`;
 }
 
 function names(one) {
