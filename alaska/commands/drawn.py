@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _GAPS: Final = (3, 2, 1)
 _FOLDED: Final = 14
 """A column of text is not made narrower than that. A time needs so much: its date is above its time of day."""
+_MOST_LINES: Final = 3
+"""A text that would take more lines in its column is better read in a paragraph."""
 _INDENT: Final = "  "
 
 
@@ -51,10 +53,12 @@ def _fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
     room = width - (len(columns) - 1)
     if sum(least) > room:
         return None
-    while sum(natural) > room:
-        widest = max((has - needs, index) for index, (has, needs) in enumerate(zip(natural, least, strict=True)))[1]
-        natural[widest] -= 1
-    return natural, 1
+    widths = list(natural)
+    while sum(widths) > room:
+        widest = max((has - needs, index) for index, (has, needs) in enumerate(zip(widths, least, strict=True)))[1]
+        widths[widest] -= 1
+    is_readable = all(wanted <= _MOST_LINES * has for wanted, has in zip(natural, widths, strict=True))
+    return (widths, 1) if is_readable else None
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], gap: int) -> Table:
