@@ -15,7 +15,7 @@ from alaska.admin.text import to_text
 from alaska.broker.access import Decision, UserRights
 from alaska.commands import shown, streams
 from alaska.commands.command import Command, Entry, Group, failed
-from alaska.commands.values import Parsed
+from alaska.commands.values import FILE, Parsed
 from alaska.config import BrokerSettings, zpl
 from alaska.config.access import read_access
 from alaska.errors import ConfigurationError
@@ -75,7 +75,7 @@ class Asked(NamedTuple):
 @click.argument("verb", type=Parsed("verb", _verb))
 @click.argument("name", type=Parsed("name", _name))
 @click.argument("subject", type=Parsed("subject", _name), required=False)
-@click.option("-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
+@click.option("-c", "--config", type=FILE, default=Path(BrokerSettings.file), metavar="FILE",
     help=f"The broker's settings file ({BrokerSettings.file}).")  # fmt: skip
 @shown.json_option
 def test(user: str, verb: Verb, name: bytes, subject: bytes | None, config: Path, as_json: bool) -> None:

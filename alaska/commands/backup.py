@@ -21,7 +21,7 @@ from alaska.commands.asking import exit_status
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.new_backup import NewBackup
-from alaska.commands.values import Parsed
+from alaska.commands.values import FILE, Parsed
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time
 
@@ -49,7 +49,7 @@ def _seconds(text: str) -> float:
 
 
 @click.command("backup", cls=Command, epilog=_EPILOG)
-@click.argument("file", type=Path)
+@click.argument("file", type=FILE)
 @click.option(
     "-t",
     "--timeout",

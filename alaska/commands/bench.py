@@ -20,7 +20,7 @@ from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.lines import Line, Reading
 from alaska.commands.send_many import ManyClient, Plan, Pump
-from alaska.commands.values import DURATION, NAME, whole_number
+from alaska.commands.values import DURATION, SERVICE, SUBJECT, whole_number
 from alaska.interfaces import Reactor
 
 MOST_REQUESTS = 10**9
@@ -39,8 +39,8 @@ example: alas bench default pi --content '{}' -n 20000"""
 
 
 @click.command("bench", cls=Command, epilog=_EPILOG)
-@click.argument("service", type=NAME)
-@click.argument("subject", type=NAME)
+@click.argument("service", type=SERVICE)
+@click.argument("subject", type=SUBJECT)
 @click.option(
     "-n", "--count", type=whole_number(1, MOST_REQUESTS), default=10_000, metavar="N", help="Requests (10000)."
 )

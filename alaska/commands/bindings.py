@@ -15,7 +15,7 @@ from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.confirming import confirm, yes_option
 from alaska.commands.connection import Connection, broker_options
-from alaska.commands.values import NAME, PATTERN, POSITION
+from alaska.commands.values import NAME, PATTERN, POSITION, SERVICE, STREAM
 from alaska.mlm.commands import LIVE_ONLY
 from alaska.names import printable
 
@@ -31,8 +31,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _binding(function: F) -> F:
     for argument in (
         click.argument("pattern", type=PATTERN, default=""),
-        click.argument("service", type=NAME),
-        click.argument("stream", type=NAME),
+        click.argument("service", type=SERVICE),
+        click.argument("stream", type=STREAM),
     ):
         function = argument(function)
     return function

@@ -19,7 +19,7 @@ from alaska.commands.connection import Connection, broker_options
 from alaska.commands.lua_names import NotLua, globals_of
 from alaska.commands.script_tests import SUFFIX as TEST_SUFFIX
 from alaska.commands.trial import Bench
-from alaska.commands.values import NAME, Parsed, whole_number
+from alaska.commands.values import FILE, SERVICE, Parsed, whole_number
 from alaska.config import WorkerSettings
 from alaska.lua.files import without_first_line
 from alaska.lua.header import read_header
@@ -42,9 +42,9 @@ _BOUNDS = Parsed("W:C", monitoring.bounds)
 
 
 @click.command("check", cls=Command, epilog=_EPILOG)
-@click.argument("paths", type=Path, nargs=-1, metavar="[PATH]...")
+@click.argument("paths", type=FILE, nargs=-1, metavar="[PATH]...")
 @settings.config_option
-@click.option("--service", type=NAME, metavar="NAME", help="Check this service of the broker only.")
+@click.option("--service", type=SERVICE, metavar="NAME", help="Check this service of the broker only.")
 @click.option("--waiting", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="How many messages may wait.")
 @click.option("--age", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="With --service: how long, in s.")
 @click.option("--letters", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="How many dead letters there may be.")

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from alaska.commands import streams
 
@@ -110,14 +111,24 @@ class Group(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front of the arguments where they have none."""
-        if context.resilient_parsing:
-            return super().parse_args(context, args)  # a shell completes what is typed
+        if not args and context.resilient_parsing:
+            return super().parse_args(context, args)  # a shell completes the name of the command
         if not args and self.default is None:
             raise click.UsageError(f"expected one of {', '.join(self._entries)}", context)
         own = {name for each in self.get_params(context) for name in each.opts}
         if self.default is not None and (not args or (args[0].startswith("-") and args[0] not in own)):
             args = [self.default, *args]
         return super().parse_args(context, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands, and the options of the default command, too."""
+        found = super().shell_complete(ctx, incomplete)
+        if self.default is not None and incomplete.startswith("-"):
+            command = self.get_command(ctx, self.default)
+            assert command is not None
+            with click.Context(command, ctx, self.default) as context:
+                found += command.shell_complete(context, incomplete)
+        return found
 
     def resolve_command(
         self, context: click.Context, args: list[str]

@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from alaska.commands import contexts
+from alaska.commands import completing, contexts
 from alaska.commands.credentials import (
     KEY_VARIABLE,
     PASSWORD_VARIABLE,
@@ -20,6 +19,7 @@ from alaska.commands.credentials import (
     Credentials,
     Given,
 )
+from alaska.commands.values import FILE
 
 ENDPOINT = "tcp://127.0.0.1:9999"
 ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
@@ -37,11 +37,11 @@ _OPTIONS = (
         metavar="PASSWORD",
         help=f"The password (or {PASSWORD_VARIABLE}, which other users of the machine cannot see).",
     ),
-    click.option("--password-file", type=Path, metavar="FILE", help="A file whose first line is the password."),
-    click.option("--key", type=Path, metavar="FILE", help=f"The secret certificate for CURVE (or {KEY_VARIABLE})."),
+    click.option("--password-file", type=FILE, metavar="FILE", help="A file whose first line is the password."),
+    click.option("--key", type=FILE, metavar="FILE", help=f"The secret certificate for CURVE (or {KEY_VARIABLE})."),
     click.option(
         "--server-key",
-        type=Path,
+        type=FILE,
         metavar="FILE",
         help=f"The public certificate of the broker for CURVE (or {SERVER_KEY_VARIABLE}).",
     ),
@@ -49,6 +49,7 @@ _OPTIONS = (
         "--context",
         "context_name",
         metavar="NAME",
+        shell_complete=completing.contexts,
         help=f"Take what is not given from this context (or {CONTEXT_VARIABLE}; see alas context).",
     ),
 )

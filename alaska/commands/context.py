@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 import tomlkit
 
-from alaska.commands import contexts, shown, streams
+from alaska.commands import completing, contexts, shown, streams
 from alaska.commands.command import Command, Entry, Group, failed
 from alaska.commands.credentials import Given
+from alaska.commands.values import FILE
 
 _HERE = "alaska.commands.context"
 _EXIT_STATUSES = "exit status: 0 if it is done, 1 if the file of contexts cannot be used, 2 for a wrong command line"
@@ -83,12 +84,12 @@ _EPILOG_OF_SET = f"{_EXIT_STATUSES}\n\nexample: alas context set staging -e tcp:
 
 
 @click.command("set", cls=Command, epilog=_EPILOG_OF_SET)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.contexts)
 @click.option("-e", "--endpoint", metavar="ENDPOINT", help="The broker's endpoint.")
 @click.option("-u", "--username", metavar="NAME", help="The user name for PLAIN.")
-@click.option("--password-file", type=Path, metavar="FILE", help="A file whose first line is the password.")
-@click.option("--key", type=Path, metavar="FILE", help="The secret certificate for CURVE.")
-@click.option("--server-key", type=Path, metavar="FILE", help="The public certificate of the broker for CURVE.")
+@click.option("--password-file", type=FILE, metavar="FILE", help="A file whose first line is the password.")
+@click.option("--key", type=FILE, metavar="FILE", help="The secret certificate for CURVE.")
+@click.option("--server-key", type=FILE, metavar="FILE", help="The public certificate of the broker for CURVE.")
 @click.option("--use", "is_used", is_flag=True, help="Also choose it, as alas context use does.")
 @shown.json_option
 def set_context(
@@ -138,7 +139,7 @@ def _absolute(path: Path | None) -> str | None:
 
 
 @click.command("use", cls=Command, epilog=_EXIT_STATUSES)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.contexts)
 @shown.json_option
 def use(name: str, as_json: bool) -> None:
     """Choose the context that applies where none is named."""
@@ -150,7 +151,7 @@ def use(name: str, as_json: bool) -> None:
 
 
 @click.command("remove", cls=Command, epilog=_EXIT_STATUSES)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.contexts)
 @shown.json_option
 def remove(name: str, as_json: bool) -> None:
     """Remove a context."""

@@ -19,6 +19,7 @@ from alaska.commands.connection import Connection, broker_options
 from alaska.commands.diagnosis import connections, machine, permissions, ports, programs, scripts, stores, versions
 from alaska.commands.diagnosis.connections import Target
 from alaska.commands.diagnosis.findings import Finding, Level
+from alaska.commands.values import FILE
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time
 
@@ -36,11 +37,11 @@ examples: alas doctor
 
 @click.command("doctor", cls=Command, epilog=_EPILOG)
 @click.option(
-    "-c", "--config", "files", type=Path, multiple=True, metavar="FILE",
+    "-c", "--config", "files", type=FILE, multiple=True, metavar="FILE",
     help="A configuration file of a worker or broker; repeated for several (default: alaska.cfg and malamute.cfg in "
     "this folder, or else in /etc/alaska).",
 )  # fmt: skip
-@click.option("--rundir", type=Path, default=Path(), metavar="FOLDER", help="The folder in which they run (this one).")
+@click.option("--rundir", type=FILE, default=Path(), metavar="FOLDER", help="The folder in which they run (this one).")
 @click.option("--user", metavar="NAME", help="The user as whom they run (that of the settings, or you).")
 @shown.json_option
 @broker_options

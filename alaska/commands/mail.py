@@ -19,7 +19,7 @@ from alaska.commands.request import as_object
 from alaska.commands.speaking import Content
 from alaska.commands.tail import print_line
 from alaska.commands.term_options import mail_term_options, terms_of
-from alaska.commands.values import DURATION, NAME, whole_number
+from alaska.commands.values import DURATION, MAILBOX, STREAM, whole_number
 from alaska.interfaces import Reactor
 from alaska.names import printable
 
@@ -45,7 +45,7 @@ _content = click.option(
 
 
 @click.command("mail", cls=Command, epilog=f"{_STATUSES}\n\nexample: echo hello | alas mail greetings greeting")
-@click.argument("mailbox", type=NAME)
+@click.argument("mailbox", type=MAILBOX)
 @click.argument("subject", default="")
 @_content
 @click.option(
@@ -89,7 +89,7 @@ def mail(
 
 
 @click.command("publish", cls=Command, epilog=f"{_STATUSES}\n\nexample: echo 21.5 | alas publish sensors temp.kitchen")
-@click.argument("stream", type=NAME)
+@click.argument("stream", type=STREAM)
 @click.argument("subject", default="")
 @_content
 @click.option("--lines", is_flag=True, help="Each line of the standard input is a record.")
@@ -114,7 +114,7 @@ def publish(connection: Connection, stream: str, subject: str, contents: tuple[s
     cls=Command,
     epilog=f"{_STATUSES}\n\nexamples: alas inbox greetings\n          alas inbox aw.err --follow --json",
 )
-@click.argument("mailbox", type=NAME)
+@click.argument("mailbox", type=MAILBOX)
 @click.option("-f", "--follow", is_flag=True, help="Go on, and print what arrives.")
 @click.option("-n", "--count", type=whole_number(1, 2**31 - 1), metavar="N", help="End after so many.")
 @shown.json_option

@@ -11,7 +11,7 @@ import click
 from alaska.client import Client
 from alaska.client.delivery import Confirmation
 from alaska.client.terms import SendTerms
-from alaska.commands import lines, shown, speaking, streams
+from alaska.commands import completing, lines, shown, speaking, streams
 from alaska.commands.command import failed
 from alaska.commands.connection import Connection
 from alaska.commands.letter_selection import RATE
@@ -24,7 +24,7 @@ WINDOW = 1000
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
-    click.argument("file", required=False),
+    click.argument("file", required=False, shell_complete=completing.files),
     click.option("--lines", "are_lines", is_flag=True, help="Send a request for each line of FILE (or -)."),
     click.option("--json-lines", "are_json", is_flag=True, help="The same for lines of JSON."),
     click.option("--rate", type=RATE, metavar="N/s", help="With lines: at most so many a second, or /m, /h."),

@@ -16,7 +16,7 @@ from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.rows import age, progress
-from alaska.commands.values import NAME, one_of, whole_number
+from alaska.commands.values import MAILBOX, NAME, SERVICE, one_of, whole_number
 from alaska.message import NORMAL
 from alaska.names import printable
 
@@ -32,8 +32,8 @@ F = TypeVar("F", bound=Callable[..., Any])
     "messages", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexamples: alas messages render --limit 20\n"
     "          alas messages --delayed",
 )  # fmt: skip
-@click.argument("service", type=NAME, required=False)
-@click.option("--mailbox", metavar="NAME", type=NAME, help="The mail in a mailbox.")
+@click.argument("service", type=SERVICE, required=False)
+@click.option("--mailbox", metavar="NAME", type=MAILBOX, help="The mail in a mailbox.")
 @click.option("--delayed", is_flag=True, help="Only what is delayed.")
 @click.option("--waiting", is_flag=True, help="Only what is waiting.")
 @click.option("--running", is_flag=True, help="Only what is running.")
@@ -84,8 +84,8 @@ def show(
 
 def _which_options(function: F) -> F:
     for option in (
-        click.option("--mailbox", metavar="NAME", type=NAME, help="Only those of a mailbox."),
-        click.option("--service", metavar="S", type=NAME, help="Only those of a service, which is faster."),
+        click.option("--mailbox", metavar="NAME", type=MAILBOX, help="Only those of a mailbox."),
+        click.option("--service", metavar="S", type=SERVICE, help="Only those of a service, which is faster."),
         click.option(
             "--position",
             metavar="N",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from alaska.admin.requests import Nothing, OneQueue, OneService
 from alaska.admin.snapshots import Done
-from alaska.commands import asking, shown
+from alaska.commands import asking, completing, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
 from alaska.commands.confirming import confirm, yes_option
 from alaska.commands.connection import Connection, broker_options
-from alaska.commands.values import NAME
+from alaska.commands.values import NAME, SERVICE
 from alaska.names import printable
 
 KINDS = ("service", "mailbox", "stream")
@@ -23,7 +24,7 @@ _all = click.option("--all", "is_all", is_flag=True, help="All services, also th
     cls=Command,
     epilog=f"{asking.EXIT_STATUSES}\n\nexamples: alas pause render\n          alas pause --all",
 )
-@click.argument("service", type=NAME, required=False)
+@click.argument("service", type=SERVICE, required=False)
 @_all
 @shown.json_option
 @broker_options
@@ -47,7 +48,7 @@ def pause(connection: Connection, service: str | None, is_all: bool, as_json: bo
     cls=Command,
     epilog=f"{asking.EXIT_STATUSES}\n\nexamples: alas resume render\n          alas resume --all",
 )
-@click.argument("service", type=NAME, required=False)
+@click.argument("service", type=SERVICE, required=False)
 @_all
 @shown.json_option
 @broker_options
@@ -88,9 +89,14 @@ def drain(connection: Connection, is_end: bool, as_json: bool) -> None:
     asking.run(connection, talk)
 
 
+def _names_of_kind(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    operation = {"service": "services", "mailbox": "mailboxes", "stream": "streams"}.get(context.params.get("kind", ""))
+    return [] if operation is None else completing.names_of(operation)(context, parameter, incomplete)
+
+
 @click.command("purge", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas purge mailbox aw.err")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=_names_of_kind)
 @yes_option
 @shown.json_option
 @broker_options

@@ -19,7 +19,7 @@ from alaska.commands.connection import Connection, broker_options
 from alaska.commands.send import TRACE_VARIABLES
 from alaska.commands.speaking import Content
 from alaska.commands.term_options import term_options, terms_of
-from alaska.commands.values import DURATION, NAME
+from alaska.commands.values import DURATION, SERVICE, SUBJECT
 from alaska.interfaces import Reactor
 from alaska.names import printable
 from alaska.traces.context import read
@@ -41,8 +41,8 @@ example: printf world | alas request default hello
 
 
 @click.command("request", cls=Command, epilog=_EPILOG)
-@click.argument("service", type=NAME)
-@click.argument("subject", type=NAME)
+@click.argument("service", type=SERVICE)
+@click.argument("subject", type=SUBJECT)
 @click.option(
     "--content",
     "contents",

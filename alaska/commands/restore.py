@@ -12,6 +12,7 @@ import click
 
 from alaska.commands import shown, streams
 from alaska.commands.command import Command, failed
+from alaska.commands.values import FILE
 from alaska.config import BrokerSettings, zpl
 from alaska.daemon.configuration_report import working_folder
 from alaska.errors import ConfigurationError, StoreError
@@ -27,15 +28,15 @@ example: alas restore monday.backup --store /var/lib/alaska/broker.db"""
 
 
 @click.command("restore", cls=Command, epilog=_EPILOG)
-@click.argument("file", type=Path)
+@click.argument("file", type=FILE)
 @click.option(
     "--store",
-    type=Path,
+    type=FILE,
     metavar="PATH",
     help="The store (default: mlm_server/store/path in the configuration file, or in the environment).",
 )
 @click.option(
-    "-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
+    "-c", "--config", type=FILE, default=Path(BrokerSettings.file), metavar="FILE",
     help=f"The broker's configuration file, which names the store ({BrokerSettings.file}).",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Only check the backup, and change nothing.")

@@ -14,7 +14,7 @@ from alaska.commands import settings, streams
 from alaska.commands import shown as printing
 from alaska.commands.command import Command, failed
 from alaska.commands.trial import Bench
-from alaska.commands.values import whole_number
+from alaska.commands.values import FILE, whole_number
 from alaska.config import WorkerSettings
 from alaska.lua.request import Outcome, Request, Send, SendKind, Verdict, VerdictKind
 from alaska.names import printable
@@ -35,7 +35,7 @@ _VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE:
     epilog="""exit status: 0 if the script succeeded, 1 if it failed, 2 for a wrong command line\n
 example: echo '{"n":1}' | alas run services/dump.lua""",
 )
-@click.argument("script", type=Path)
+@click.argument("script", type=FILE)
 @settings.config_option
 @click.option("--sender", default="alas", metavar="ADDRESS", help="The address of the requester (alas).")
 @click.option("--tracker", default="", help="The request's tracker (none).")

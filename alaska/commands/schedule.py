@@ -11,12 +11,12 @@ import click
 from alaska.admin.requests import MOST_NEXT, NewSchedule, OneSchedule, RunSchedule, ScheduleQuery
 from alaska.admin.scheduled import Schedule
 from alaska.admin.snapshots import Done
-from alaska.commands import asking, shown
+from alaska.commands import asking, completing, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import Answer
 from alaska.commands.command import Command, Entry, Group
 from alaska.commands.connection import Connection, broker_options
-from alaska.commands.values import NAME, Parsed, whole_number
+from alaska.commands.values import SERVICE, SUBJECT, Parsed, whole_number
 from alaska.errors import ScheduleError
 from alaska.names import printable
 from alaska.schedules import times, zones
@@ -122,8 +122,8 @@ def _known_zone(text: str) -> str:
 )
 @click.argument("name")
 @click.argument("cron", type=Parsed("cron", _cron))
-@click.argument("service", type=NAME)
-@click.argument("subject", type=NAME)
+@click.argument("service", type=SERVICE)
+@click.argument("subject", type=SUBJECT)
 @click.argument("content", default="")
 @click.option(
     "--zone", type=Parsed("zone", _known_zone), help="The time zone (default: that of the broker's settings)."
@@ -155,7 +155,7 @@ def add(connection: Connection, name: str, as_json: bool, **given: Any) -> None:
 
 
 @click.command("run", cls=Command, epilog=asking.EXIT_STATUSES)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.names_of("schedules"))
 @click.option("-f", "--force", is_flag=True, help="With overlap=skip: also if the last request has not ended.")
 @shown.json_option
 @broker_options
@@ -173,7 +173,7 @@ def _one(command: str, operation: str, description: str, result: str) -> click.C
     """Return a command that asks for an operation on one schedule."""
 
     @click.command(command, cls=Command, help=description, epilog=asking.EXIT_STATUSES)
-    @click.argument("name")
+    @click.argument("name", shell_complete=completing.names_of("schedules"))
     @shown.json_option
     @broker_options
     def ask(connection: Connection, name: str, as_json: bool) -> None:

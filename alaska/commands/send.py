@@ -23,7 +23,7 @@ from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import Confirmation, Progress
 from alaska.client.terms import SendTerms
-from alaska.commands import shown, streams
+from alaska.commands import completing, shown, streams
 from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
@@ -82,8 +82,14 @@ class Sent:
 
 
 @click.command("send", cls=Command, epilog=_EPILOG)
-@click.option("-a", "--address", default="default", metavar="SERVICE", help="The service (default).")
-@click.option("-s", "--subject", default="dump", help="The subject, which names the script (dump).")
+@click.option(
+    "-a", "--address", default="default", metavar="SERVICE", help="The service (default).",
+    shell_complete=completing.names_of("services"),
+)  # fmt: skip
+@click.option(
+    "-s", "--subject", default="dump", help="The subject, which names the script (dump).",
+    shell_complete=completing.names_of("scripts"),
+)  # fmt: skip
 @click.option(
     "-t", "--timeout", type=POSITIVE_MILLISECONDS, default=1000, metavar="MS",
     help="Timeout for the broker, in ms (1000).",

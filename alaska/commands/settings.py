@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from alaska.commands.command import failed
+from alaska.commands.values import FILE
 from alaska.config import WorkerSettings, zpl
 from alaska.errors import ConfigurationError
 
 config_option = click.option(
     "-c",
     "--config",
-    type=Path,
+    type=FILE,
     metavar="FILE",
     help=f"The worker's configuration file (default: {WorkerSettings.file} if it exists, else default settings).",
 )

@@ -16,7 +16,7 @@ from alaska.commands.asking import ANSWER_SECONDS
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.rows import running_row
-from alaska.commands.values import NAME, whole_number
+from alaska.commands.values import SERVICE, whole_number
 
 MOST_SHOWN = 100_000
 _RUNNING = ("SERVICE", "SUBJECT", "SENDER", "WORKER", ">AGE", ">ATTEMPT", ">PROGRESS", "TRACKER", ">POSITION")
@@ -64,7 +64,7 @@ def as_text(endpoint: str, overview: BrokerOverview, store: StoreState, found: l
 
 
 @click.command("running", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas running render")
-@click.argument("service", type=NAME, required=False)
+@click.argument("service", type=SERVICE, required=False)
 @click.option("-n", "--limit", type=whole_number(1, MOST_SHOWN), default=1000, metavar="N", help="At most (1000).")
 @shown.json_option
 @broker_options

@@ -21,7 +21,7 @@ from alaska.commands import shown, streams
 from alaska.commands.advice import advised
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
-from alaska.commands.values import NAME, PATTERN, POSITION_OR_AGE, Since, whole_number
+from alaska.commands.values import NAME, PATTERN, POSITION_OR_AGE, STREAM, Since, whole_number
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
@@ -57,7 +57,7 @@ class Reading:
 
 
 @click.command("tail", cls=Command, epilog=_EPILOG)
-@click.argument("stream", type=NAME)
+@click.argument("stream", type=STREAM)
 @click.argument("pattern", type=PATTERN, default="")
 @click.option("--as", "name", type=NAME, help="The name under which the broker keeps the position.")
 @click.option("--match", metavar="PATTERN", type=PATTERN, help="The same as PATTERN.")

@@ -11,7 +11,7 @@ from alaska.commands import settings, shown, streams
 from alaska.commands.command import Command, failed
 from alaska.commands.script_tests import FILE_SECONDS, Result, files_of, run_tests
 from alaska.commands.tap_and_junit import as_line, as_tap, junit, summary
-from alaska.commands.values import DURATION, one_of
+from alaska.commands.values import DURATION, FILE, one_of
 
 _EPILOG = """\
 exit status: 0 if all tests have passed, 1 if not, 2 for a wrong command line
@@ -22,10 +22,10 @@ examples: alas test services/
 
 
 @click.command("test", cls=Command, epilog=_EPILOG)
-@click.argument("paths", type=Path, nargs=-1, metavar="[PATH]...")
+@click.argument("paths", type=FILE, nargs=-1, metavar="[PATH]...")
 @settings.config_option
 @click.option("--tap", is_flag=True, help="Print the results in TAP.")
-@click.option("--junit", "junit_file", type=Path, metavar="FILE", help="Also write them to a file as JUnit does.")
+@click.option("--junit", "junit_file", type=FILE, metavar="FILE", help="Also write them to a file as JUnit does.")
 @click.option(
     "--time-limit",
     "seconds",

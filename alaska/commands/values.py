@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from alaska.admin.text import to_text
 from alaska.client import term_texts
 from alaska.client.delivery import MOST_MILLISECONDS, MOST_POSITION
+from alaska.commands import completing
 from alaska.mlm.commands import LIVE_ONLY, MAX_STRING_OCTETS
 
 if TYPE_CHECKING:
@@ -22,9 +25,16 @@ else:
 class Parsed(ParamType):
     """A value that a function parses; the text of its ValueError says what is expected, without the value."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+    def __init__(
+        self, name: str, parse: Callable[[str], Any], complete: completing.Complete = completing.nothing
+    ) -> None:
         self.name = name
         self.parse = parse
+        self._complete = complete
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return what a shell offers."""
+        return self._complete(ctx, param, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
         """Parse a value; a default is no text, and stays as it is."""
@@ -103,6 +113,11 @@ def position_or_age(text: str) -> int | Since:
 
 
 NAME = Parsed("name", name_of)
+SERVICE = Parsed("name", name_of, completing.names_of("services"))
+MAILBOX = Parsed("name", name_of, completing.names_of("mailboxes"))
+STREAM = Parsed("name", name_of, completing.names_of("streams"))
+SUBJECT = Parsed("name", name_of, completing.names_of("scripts"))
+FILE = click.Path(path_type=Path, readable=False)
 PATTERN = Parsed("pattern", _pattern)
 POSITION = Parsed("position", position)
 POSITION_OR_AGE = Parsed("position", position_or_age)
