@@ -15,7 +15,7 @@ from alaska.commands import completing, lines, shown, speaking, streams
 from alaska.commands.command import failed
 from alaska.commands.connection import Connection
 from alaska.commands.letter_selection import RATE
-from alaska.commands.send_many import Bar, ManyClient, Plan, Pump
+from alaska.commands.send_many import Bar, Counts, ManyClient, Plan, Pump
 from alaska.commands.values import one_of, whole_number
 from alaska.interfaces import Reactor
 
@@ -97,24 +97,38 @@ def send_many(
         client.pump = pump
         client.give_credit(0)
         began = reactor.seconds()
+        is_ended = False
+
+        def end() -> None:
+            """Show what was done, also if a signal ends the program; the terminal is as before."""
+            nonlocal is_ended
+            if is_ended:
+                return
+            is_ended = True
+            if bar is not None:
+                bar.end()
+            _print(pump.counts, reactor.seconds() - began, what, many.as_json)
+
+        reactor.addSystemEventTrigger("during", "shutdown", end)
         try:
             return await pump.run(client)
         except OSError as error:
             streams.write_line(f"alas: {many.file} cannot be read to its end: {error.strerror}", sys.stderr)
             return 1
         finally:
-            if bar is not None:
-                bar.end()
-            seconds = reactor.seconds() - began
-            if many.as_json:
-                streams.write_line(shown.lines([pump.counts.as_object(seconds)]))
-            else:
-                streams.write_line(f"alas: {pump.counts.summary(seconds, what)}", sys.stderr)
+            end()
 
     def confirmed(confirmation: Confirmation) -> None:
         pumps[0].confirmed(confirmation)
 
     speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(connection), confirmed=confirmed)
+
+
+def _print(counts: Counts, seconds: float, what: str, as_json: bool) -> None:
+    if as_json:
+        streams.write_line(shown.lines([counts.as_object(seconds)]))
+    else:
+        streams.write_line(f"alas: {counts.summary(seconds, what)}", sys.stderr)
 
 
 def _opened(path: str) -> BinaryIO:

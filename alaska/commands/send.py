@@ -155,11 +155,11 @@ def end(outcome: Outcome, sent: Sent, connection: Connection, content: bytes, as
     if as_json:
         fields = {"service": sent.address, "subject": sent.subject, "status": outcome.status, "text": outcome.text}
         streams.write_line(shown.lines([fields]))
-        raise SystemExit(outcome.status)
-    streams.write_line(describe(sent, connection, content))
+    else:
+        streams.write_line(describe(sent, connection, content))
     if outcome.status:
         streams.write_line(f"alas: {advised(outcome.text, outcome.status)}", sys.stderr)
-    else:
+    elif not as_json:
         streams.write_line(f"\n--\n{outcome.text}")
     raise SystemExit(outcome.status)
 

@@ -99,6 +99,17 @@ class TerminalTests(SystemTestCase):
             await program.ended
             self.assertNotIn("Traceback", program.output)
 
+    async def test_sending_interrupted(self) -> None:
+        """``alas send --lines`` shows the cursor again when it is interrupted, and says what it has done."""
+        await self.start_worker(self.worker_config())
+        (self.folder / "lines").write_text("x\n" * 100_000)
+        send = self.type("send", "--lines", "lines", "--rate", "20/s")
+        await send.until("confirmed")
+        self.press(send, b"\x03")
+        self.assertEqual(await send.ended, 130)
+        self.assertTrue(send.output.rindex("\x1b[?25h") > send.output.rindex("\x1b[?25l"))
+        self.assertIn("taken by the broker, 0 failed", send.output)
+
     async def test_colors(self) -> None:
         """Tables have no colours with NO_COLOR, and are plain lines on a terminal without abilities."""
         await self.start_worker(self.worker_config())
