@@ -44,7 +44,7 @@ async def read(client: Client) -> None:
 
 async def ask(client: Client, service: str, subject: str, content: str) -> None:
     """Send a request, and wait for its answer."""
-    with suppress(errors.Refused):  # the script fails
+    with suppress(errors.ClientError):  # the script fails, or the picture has been taken
         await client.request(service, subject, content, timeout=30)
 
 

@@ -79,6 +79,8 @@ class Chart extends HTMLElement {
     return {
       width: Math.max(this.clientWidth, 50),
       height: HEIGHT,
+      // Room for half a time at the right end of the axis.
+      padding: [10, 32, 0, 0],
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       legend: { live: true },
       scales: { x: { range: () => [this.#data.from, this.#data.to] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
