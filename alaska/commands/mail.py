@@ -12,7 +12,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.client import MOST_OCTETS
-from alaska.commands import shown, speaking
+from alaska.commands import shown, speaking, streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.request import as_object
@@ -52,6 +52,7 @@ _content = click.option(
     "--ttl", type=DURATION, metavar="TIME", help="Drop it if nobody reads it in this time: 90s, 7d; 0: never."
 )
 @mail_term_options
+@shown.json_option
 @broker_options
 def mail(
     connection: Connection,
@@ -59,6 +60,7 @@ def mail(
     subject: str,
     contents: tuple[str, ...],
     ttl: float | None,
+    as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Send mail to a MAILBOX; its content is the standard input. The command ends when the broker has it."""
@@ -71,13 +73,19 @@ def mail(
         if "confirm" not in client.capabilities:
             client.send_to(mailbox, subject, *content, **terms)
             await client.flush()
+            report(None)
             return 0
         client.give_credit(0)
         client.send_to(mailbox, subject, *content, tracker="mail", **terms)
         status, reason = await first
         if status >= errors.FAILED:
             raise errors.Refused(f"the mail is refused: {reason} ({status})", status)
+        report(status)
         return 0
+
+    def report(status: int | None) -> None:
+        if as_json:
+            streams.write_line(shown.lines([{"mailbox": mailbox, "subject": subject, "status": status}]))
 
     first: Deferred[tuple[int, str]] = Deferred()
 
@@ -93,8 +101,11 @@ def mail(
 @click.argument("subject", default="")
 @_content
 @click.option("--lines", is_flag=True, help="Each line of the standard input is a record.")
+@shown.json_option
 @broker_options
-def publish(connection: Connection, stream: str, subject: str, contents: tuple[str, ...], lines: bool) -> None:
+def publish(
+    connection: Connection, stream: str, subject: str, contents: tuple[str, ...], lines: bool, as_json: bool
+) -> None:
     """Publish a record to a STREAM; its content is the standard input. The command ends when the broker has it."""
     content = Content(contents, MOST_OCTETS).frames()
     records = [(line,) for line in content[0].splitlines()] if lines and not contents else [content]
@@ -104,6 +115,8 @@ def publish(connection: Connection, stream: str, subject: str, contents: tuple[s
         for record in records:
             client.publish(stream, subject, *record)
         await client.flush()
+        if as_json:
+            streams.write_line(shown.lines([{"stream": stream, "subject": subject, "records": len(records)}]))
         return 0
 
     speaking.speak(connection, talk)

@@ -42,6 +42,25 @@ class SentLines(Object, frozen=True, kw_only=True):
     seconds: float
 
 
+class SentMail(Object, frozen=True, kw_only=True):
+    """Mail that a broker has taken, with the status of the protocol, such as 201 or 203 (its id is known).
+
+    The status is null for a broker that does not confirm.
+    """
+
+    mailbox: str
+    subject: str
+    status: int | None
+
+
+class Published(Object, frozen=True, kw_only=True):
+    """The number of records that were published to a stream."""
+
+    stream: str
+    subject: str
+    records: int
+
+
 class Delivered(Object, frozen=True, kw_only=True):
     """An answer, or mail: each frame of its content is a text, with escapes as in the log if it is not UTF-8."""
 
@@ -260,6 +279,22 @@ class Keys(Object, frozen=True, kw_only=True):
     secret: str
 
 
+class PasswordLine(Object, frozen=True, kw_only=True):
+    """The line of a password file for a user."""
+
+    user: str
+    line: str
+
+
+class Token(Object, frozen=True, kw_only=True):
+    """A token for HTTP, which is secret, and the line of the file of tokens with its hash."""
+
+    user: str
+    role: str
+    token: str
+    line: str
+
+
 class Right(Object, frozen=True, kw_only=True):
     """Whether a user may do something, and the rule or the reason; ``subject`` is null if none was asked about."""
 
@@ -279,6 +314,8 @@ _DONE = (
 OBJECTS: Mapping[str, tuple[type[Struct], ...]] = {
     "send": (Sent, SentLines),
     "request": (Delivered,),
+    "mail": (SentMail,),
+    "publish": (Published,),
     "inbox": (Delivered,),
     "tail": (Record,),
     "status": (Status,),
@@ -312,6 +349,8 @@ OBJECTS: Mapping[str, tuple[type[Struct], ...]] = {
     "context list": (Context,),
     **dict.fromkeys(("context set", "context use", "context remove"), (ChangedContext,)),
     "keygen": (Keys,),
+    "password": (PasswordLine,),
+    "token": (Token,),
     "access test": (Right,),
 }
 """The types of the objects that each command prints, by its name."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from alaska.commands import streams
+from alaska.commands import shown, streams
 from alaska.commands.command import Command, failed
 from alaska.config.password_hashes import PasswordHash
 
@@ -25,7 +25,8 @@ example: alas password ann >> passwords.cfg"""
 
 @click.command("password", cls=Command, epilog=_EPILOG)
 @click.argument("user", metavar="USER")
-def password(user: str) -> None:
+@shown.json_option
+def password(user: str, as_json: bool) -> None:
     """Print a line for the password file of a broker (server/auth/plain): a user with the hash of a password.
 
     The password is asked for; if the standard input is not a terminal, its first line is the password.
@@ -38,7 +39,11 @@ def password(user: str) -> None:
     secret = _password()
     if not 1 <= len(secret) <= MOST_OCTETS:
         raise failed(f"a password has 1 to {MOST_OCTETS} octets")
-    streams.write(name + b"=" + bytes(PasswordHash.of(secret)) + b"\n")
+    line = name + b"=" + bytes(PasswordHash.of(secret))
+    if as_json:
+        streams.write_line(shown.lines([{"user": user, "line": os.fsdecode(line)}]))
+    else:
+        streams.write(line + b"\n")
 
 
 def _password() -> bytes:

@@ -77,6 +77,21 @@ class RequestTests(SpeakingCase):
         self.assertEqual([each.content for each in taken], [(b"typed",), (b"a", b"b")])
 
 
+class TakenTests(SpeakingCase):
+    """What ``alas mail`` and ``alas publish`` print in JSON."""
+
+    def test_mail(self) -> None:
+        """It is the status with which the broker has taken the mail."""
+        for status in (201, 203):
+            printed = self.speak(mail.mail, "box", "s", "--content", "x", "--id", "i", "--json")
+            self.assertEqual((printed[0], json.loads(printed[1])["status"]), (0, status))
+
+    def test_published(self) -> None:
+        """It is the number of records."""
+        printed = self.speak(mail.publish, "numbers", "s", "--content", "x", "--json")
+        self.assertEqual(printed, (0, '{"stream":"numbers","subject":"s","records":1}\n'))
+
+
 class TypedTests(SynchronousTestCase):
     """Content that is typed."""
 

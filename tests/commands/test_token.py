@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 
 import click
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.admin.http.users import Role, User, digest, parse
 from alaska.commands.token import token
+from tests.commands.json_fits import check_fits
 
 
 def captured() -> io.TextIOWrapper:
@@ -37,6 +39,16 @@ class TokenTests(SynchronousTestCase):
         made = text_of(errors).split()[-1]
         self.assertEqual([key.value for key in users], [digest(made)])
         self.assertGreaterEqual(len(made), 43)
+
+    def test_json(self) -> None:
+        """In JSON, token and line are members of an object, and nothing else is printed."""
+        output, errors = captured(), captured()
+        with redirect_stdout(output), redirect_stderr(errors):
+            token.main(["shop", "send", "--json"], standalone_mode=False)
+        found = json.loads(text := text_of(output))
+        check_fits(["token", "--json"], text)
+        self.assertIn(digest(found["token"]), found["line"])
+        self.assertEqual(text_of(errors), "")
 
     def test_bad_arguments(self) -> None:
         """A name that does not fit into the file, and an unknown role, are refused."""
