@@ -96,27 +96,16 @@ def send_many(
         assert isinstance(client, ManyClient)
         client.pump = pump
         client.give_credit(0)
-        began = reactor.seconds()
-        is_ended = False
-
-        def end() -> None:
-            """Show what was done, also if a signal ends the program; the terminal is as before."""
-            nonlocal is_ended
-            if is_ended:
-                return
-            is_ended = True
-            if bar is not None:
-                bar.end()
-            _print(pump.counts, reactor.seconds() - began, what, many.as_json)
-
-        reactor.addSystemEventTrigger("during", "shutdown", end)
+        report = Report(reactor, pump.counts, bar, what, many.as_json)
+        # Also if a signal ends the program, so that the terminal is as before.
+        reactor.addSystemEventTrigger("during", "shutdown", report.end)
         try:
             return await pump.run(client)
         except OSError as error:
             streams.write_line(f"alas: {many.file} cannot be read to its end: {error.strerror}", sys.stderr)
             return 1
         finally:
-            end()
+            report.end()
 
     def confirmed(confirmation: Confirmation) -> None:
         pumps[0].confirmed(confirmation)
@@ -124,11 +113,30 @@ def send_many(
     speaking.speak(connection, talk, make=ManyClient, address=speaking.own_address(connection), confirmed=confirmed)
 
 
-def _print(counts: Counts, seconds: float, what: str, as_json: bool) -> None:
-    if as_json:
-        streams.write_line(shown.lines([counts.as_object(seconds)]))
-    else:
-        streams.write_line(f"alas: {counts.summary(seconds, what)}", sys.stderr)
+class Report:
+    """The end of what is shown: without the bar, a summary of what was done."""
+
+    def __init__(self, reactor: Reactor, counts: Counts, bar: Bar | None, what: str, as_json: bool) -> None:
+        self._reactor = reactor
+        self._counts = counts
+        self._bar = bar
+        self._what = what
+        self._as_json = as_json
+        self._began = reactor.seconds()
+        self._is_ended = False
+
+    def end(self) -> None:
+        """Show the summary; has no effect when it is called again."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        if self._bar is not None:
+            self._bar.end()
+        seconds = self._reactor.seconds() - self._began
+        if self._as_json:
+            streams.write_line(shown.lines([self._counts.as_object(seconds)]))
+        else:
+            streams.write_line(f"alas: {self._counts.summary(seconds, self._what)}", sys.stderr)
 
 
 def _opened(path: str) -> BinaryIO:
