@@ -49,14 +49,14 @@ def as_text(endpoint: str, overview: BrokerOverview, store: StoreState, found: l
         "broker": f"{endpoint}, {overview.version}, process {overview.pid} on {overview.host}",
         "state": f"{state}, for {shown.duration(overview.time - overview.started)}",
         "store": f"{kind}{size}",
-        "clients": f"{overview.clients}, of which {overview.workers} are workers that report to it",
-        "queues": f"{overview.services} services ({overview.paused} paused), {overview.mailboxes} mailboxes",
+        "clients": f"{overview.clients} (workers that report to it: {overview.workers})",
+        "queues": f"services: {overview.services} (paused: {overview.paused}), mailboxes: {overview.mailboxes}",
         "streams": str(overview.streams),
-        "messages": f"{overview.waiting} wait, {overview.in_flight} are in flight, {overview.delayed} are delayed",
+        "messages": f"waiting: {overview.waiting}, in flight: {overview.in_flight}, delayed: {overview.delayed}",
         "schedules": str(overview.schedules),
         "dead letters": str(overview.dead_letters),
-        "since its start": f"{totals.delivered} delivered, {totals.redelivered} redelivered, "
-        f"{totals.dead_lettered} dead letters, {sum(totals.dropped.values())} dropped",
+        "since its start": f"delivered: {totals.delivered}, redelivered: {totals.redelivered}, "
+        f"dead letters: {totals.dead_lettered}, dropped: {sum(totals.dropped.values())}",
     }
     width = max(map(len, rows))
     lines = [f"{name.ljust(width)}  {text}" for name, text in rows.items()]

@@ -75,7 +75,7 @@ class ListTests(AskingCase):
     def test_status(self) -> None:
         """A broker in one look has what is worth a look."""
         text = self.alas(status.status)
-        self.assertIn("2 wait, 1 are in flight, 0 are delayed", text)
+        self.assertIn("waiting: 2, in flight: 1, delayed: 0", text)
         self.assertIn("which no worker offers: 1 (other)", text)
         found = json.loads(self.alas(status.status, "--json"))
         self.assertEqual((found["overview"]["in_flight"], len(found["warnings"])), (1, 1))

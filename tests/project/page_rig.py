@@ -21,7 +21,7 @@ SHOWN_WITHIN = 40
 """Seconds in which a list shows what has just happened: workers and the broker report once a second or less often."""
 ASSIGNMENT = re.compile(r"([A-Z_]+)=(\S*|\$\(.*\))")
 """A command that only sets a variable, which later commands of the page have."""
-LIST = re.compile(r"alas (clients|mailboxes|queues|running|scripts|services|status|streams|workers)\b")
+LIST = re.compile(r"alas (check --|clients|mailboxes|queues|running|scripts|services|status|streams|workers)\b")
 SETTINGS = """\
 mlm_server
     store
