@@ -170,11 +170,8 @@ class Cause(Enum):
     """There is no script for it."""
     ATTEMPTS = "attempts"
     """It was delivered, or tried, as often as it may be."""
-    EXPIRED = "expired"
     REJECTED = "rejected"
     """Its script has rejected it."""
-    CANCELLED = "cancelled"
-    PURGED = "purged"
 
 
 MOST_REASON_OCTETS = 4096

@@ -99,7 +99,7 @@ class Letters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: Name | None = None
     sender: Name | None = None
     status: Annotated[int, Meta(ge=0, le=999)] | None = None
-    cause: Literal["failed", "not_found", "attempts", "expired", "rejected", "cancelled", "purged"] | None = None
+    cause: Literal["failed", "not_found", "attempts", "rejected"] | None = None
     worker: Name | None = None
     reason: Name | None = None
     reason_pattern: Name | None = None

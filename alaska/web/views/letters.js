@@ -11,8 +11,7 @@ import { table } from "../table.js";
 import { drawLetter, loadLetter } from "./letter.js";
 
 const CAUSES = [
-  ["", "any"], ["failed", "failed"], ["not_found", "no script"], ["attempts", "attempts used up"], ["expired", "expired"],
-  ["rejected", "rejected"], ["cancelled", "cancelled"], ["purged", "purged"],
+  ["", "any"], ["failed", "failed"], ["not_found", "no script"], ["attempts", "attempts used up"], ["rejected", "rejected"],
 ];
 /** So many reasons are shown, unless all are asked for. */
 const FEW_REASONS = 6;
