@@ -65,6 +65,11 @@ def new_address(username: str | None = None) -> str:
     return own if username and len(to_octets(own, "address")) <= mlm.MAX_STRING_OCTETS else address
 
 
+def _check_size(number: int, most: int, name: str) -> None:
+    if not to_number(number, most, name):
+        raise ValueError(f"{name} must be a number from 1 on, not 0")
+
+
 class Client(SendingClient):
     """A client of the broker for programs that use asyncio.
 
@@ -108,13 +113,9 @@ class Client(SendingClient):
         check_spans(spans)
         if timeout is not None:
             to_seconds(timeout)
-        for name, number, most in (
-            ("inbox_size", inbox_size, MOST_CREDIT),
-            ("most_messages", most_messages, MOST_POSITION),
-            ("most_octets", most_octets, MOST_POSITION),
-        ):
-            if not to_number(number, most, name):
-                raise ValueError(f"{name} must be a number from 1 on, not 0")
+        _check_size(inbox_size, MOST_CREDIT, "inbox_size")
+        _check_size(most_messages, MOST_POSITION, "most_messages")
+        _check_size(most_octets, MOST_POSITION, "most_octets")
         self.endpoint = endpoint
         octets = to_octets(new_address(username) if address is None else address, "address")
         check(mlm.ConnectionOpen(octets))

@@ -80,8 +80,7 @@ class QueuedMessages(Outcomes):
         self._position: int = store.last_position
         restored_upto = self._position
         self._work_budget = WORK_PER_TICK
-        # The mailboxes with mail that is set aside, by the tracker that is in flight.
-        self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
+        self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}  # mailboxes, by the tracker that is in flight
         self._unstorable: set[int] = set()
         self._deliveries = Deliveries(store, counters, limits, restored_upto, self, report)
         calls = QueueCalls(self._deliveries.deliver, self._end_expired, self._note_set_aside)
