@@ -112,7 +112,7 @@ class Census:
         """Return the queues of the next call; each counts once for each of its priorities."""
         parts = count = 0
         for count, queue in enumerate(self._left, 1):  # noqa: B007  # it is used after the loop
-            parts += len(queue.parts)
+            parts += max(1, len(queue.parts))
             if parts >= self._at_once:
                 break
         found, self._left = self._left[:count], self._left[count:]
@@ -205,7 +205,7 @@ def broker_measures(
                 looked = 0
             part = listed[start : start + SUMMED_AT_ONCE]
             add(part)
-            looked += sum(len(each.parts) if isinstance(each, Queue) else 1 for each in part)
+            looked += sum(max(1, len(each.parts)) if isinstance(each, Queue) else 1 for each in part)
     measures = state.queues.measures
     return shown.BrokerMeasures(
         totals=totals(),

@@ -103,7 +103,7 @@ def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> G
     queues = list(table.values()) if queue is None else [table[queue]] if queue in table else []
     total = parts = 0
     for each in queues:
-        parts += len(each.parts)
+        parts += max(1, len(each.parts))
         if parts > PARTS_PER_TURN:
             parts = 0
             yield
