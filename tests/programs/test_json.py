@@ -108,9 +108,9 @@ class JSONTests(SystemTestCase):
         await self.objects("send", "-s", "bad", "-w", "5000", status=1)
         many = await self.objects("send", "-s", "hello", "--lines", "lines.txt", "--confirm", "ended")
         self.assertEqual((many[0]["sent"], many[0]["confirmed"]), (2, 2))
-        await self.run_alas("publish", "sensors", "temp", stdin="21")
-        await self.run_alas("mail", "later", "s", "--delay", "1h", "--id", "m")
-        await self.run_alas("mail", "later", "s", "--delay", "1h", "--id", "n")
+        self.assertEqual(len(await self.objects("publish", "sensors", "temp", stdin="21")), 1)
+        for name in ("m", "n"):
+            self.assertEqual(len(await self.objects("mail", "later", "s", "--delay", "1h", "--id", name)), 1)
         await self.all_of(
             ("bind", "sensors", "default"),
             ("schedule add", "nightly", "0 3 * * *", "default", "hello"),
@@ -130,6 +130,7 @@ class JSONTests(SystemTestCase):
             ("letters show", str((await self.objects("letters list"))[0]["position"])),
             ("top", "-n", "2", "-d", "200ms"),
             ("context list",),
+            ("find", "hello"),
         )
         await self.objects("running")
         await self.objects("ps")  # it knows programs by their names, which those of tests have not
@@ -158,6 +159,8 @@ class JSONTests(SystemTestCase):
             ("test", "services/"),
             ("new", "greet"),
             ("keygen", "ann"),
+            ("token", "ann", "send"),
+            ("password", "ann"),
             ("context use", "here"),
             ("bench", "default", "hello", "-n", "9"),
         )
