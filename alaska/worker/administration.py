@@ -124,7 +124,7 @@ class SummarySender:
     def __init__(self, reactor: IReactorTime, client: Client, summary: Callable[[], bytes]) -> None:
         self._client = client
         self._summary = summary
-        self._calls = LoopingCall(self._tell)
+        self._calls = LoopingCall(self.tell)
         self._calls.clock = reactor
 
     def start(self) -> None:
@@ -136,7 +136,8 @@ class SummarySender:
         if self._calls.running:
             self._calls.stop()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell it now, too; what is told too often is ignored."""
         try:
             if self._client.is_connected and "admin" in self._client.capabilities:
                 self._client.tell_broker(SUMMARY, self._summary())

@@ -202,6 +202,8 @@ class WorkerService(OperatedService):
         self._ready.callback(None)
         if self.is_draining:
             self.drain()
+        if self._summary_sender is not None:
+            self._summary_sender.tell()  # who asks the broker next is to find the worker
         self._log.info("Alaska worker ready (pool:{size})", size=self._settings.pool_size)
 
     # What an operator needs

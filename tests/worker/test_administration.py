@@ -113,6 +113,10 @@ class AdministrationTests(ServedCase):
         self.pass_time(2.0)
         self.assertEqual(self.broker_shows("workers"), [])
 
+    def test_told_at_once(self) -> None:
+        """The broker shows a worker that has just become ready."""
+        self.assertEqual(len(self.broker_shows("workers")), 1)
+
     def test_odd_numbers(self) -> None:
         """A summary with numbers that cannot be added up, or with text that is not UTF-8, is ignored."""
         self.ask("good")
@@ -124,11 +128,11 @@ class AdministrationTests(ServedCase):
         client = broker.clients.by_address(self.worker.administration.overview().address.encode())
         assert client is not None
         good = msgspec.json.encode(summary)
-        self.assertTrue(broker.administration.workers.told(client, good, 1e8))
+        self.assertTrue(broker.administration.workers.told(client, good, 1e10))
         for more in ({"seconds": 1e308}, {"calls": -1}, {"errors": {"x": 2**63}}, {"name": "\xff"}):
             content = msgspec.json.encode({**summary, "scripts": [{**script, **more}]})
             self.assertFalse(
-                broker.administration.workers.told(client, content.replace(b"\xc3\xbf", b"\xff"), 1e9), more
+                broker.administration.workers.told(client, content.replace(b"\xc3\xbf", b"\xff"), 1e11), more
             )
 
     def test_bounded(self) -> None:
