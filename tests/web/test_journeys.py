@@ -175,7 +175,7 @@ class JourneyTests(BrowserCase):
         self.assertNotIn("not this", self.text(".records"))
         self.go("letters")
         choice = "document.querySelector('main .choose select')"
-        self.go("letters?cause=expired")
+        self.go("letters?cause=not_found")
         self.js(f"[{choice}.value = 'failed', {choice}.dispatchEvent(new Event('change'))]")
         self.until("location.hash.includes('cause=failed')")
         self.browser.back()
